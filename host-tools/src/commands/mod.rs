@@ -1,0 +1,50 @@
+//! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
+
+mod common;
+mod data;
+mod eval;
+mod inspect;
+mod predict;
+
+use crate::error::{Error, Result};
+use clap::{Parser, Subcommand};
+
+/// Neural networks with calibrated uncertainty for any edge chip
+#[derive(Debug, Parser)]
+#[command(name = "stf", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Threads to use [default: all cores]; results do not depend on it
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Eval(eval::EvalArgs),
+    Predict(predict::PredictArgs),
+    Inspect(inspect::InspectArgs),
+    Data(data::DataArgs),
+}
+
+impl Cli {
+    /// Carries the command out.
+    ///
+    /// # Errors
+    /// Whatever the command meets; the message is one line that names file or setting.
+    pub fn run(self) -> Result<()> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.into())
+                .build_global()
+                .map_err(|error| Error::invalid("threads", error, "a thread pool"))?;
+        }
+        match self.command {
+            Command::Eval(args) => eval::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::Inspect(args) => inspect::run(&args),
+            Command::Data(args) => data::run(args),
+        }
+    }
+}

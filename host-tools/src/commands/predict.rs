@@ -1,0 +1,140 @@
+//! `stf predict`: one prediction with its uncertainty.
+
+use super::common::{SampleArgs, check_artifact, print_result, read_artifact};
+use crate::data;
+use crate::error::Result;
+use crate::evaluate::{Outcome, outcomes};
+use clap::Args;
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::PathBuf;
+use stf_bnn::Model;
+
+/// Predict the class of images or arrays, with uncertainty
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The .stf file
+    pub model: PathBuf,
+    /// PNG or JPEG image, or .npy array of one example or of several
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    samples: SampleArgs,
+    /// Print one JSON object a line, one an example
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One prediction; the field names are what scripts read.
+#[derive(Debug, Clone, Serialize)]
+pub struct PredictionRecord {
+    /// File, and the example's number where a file holds several.
+    pub input: String,
+    /// Most probable class.
+    pub class: usize,
+    /// Its name, if the model has names.
+    pub class_name: Option<String>,
+    /// Its probability.
+    pub confidence: f32,
+    /// Mean probability of each class.
+    pub probabilities: Vec<f32>,
+    /// Standard deviation of each probability over the draws.
+    pub spread: Vec<f32>,
+    /// Total uncertainty, nats.
+    pub predictive_entropy: f32,
+    /// Aleatoric part, nats.
+    pub expected_entropy: f32,
+    /// Epistemic part, nats.
+    pub mutual_information: f32,
+    /// Passes used.
+    pub samples: u16,
+}
+
+/// One output of a regression model.
+#[derive(Debug, Clone, Serialize)]
+struct RegressionRecord {
+    input: String,
+    mean: Vec<f32>,
+    spread: Vec<f32>,
+    samples: u16,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If the artifact or an input cannot be read, or an input has another shape than the model's.
+pub fn run(args: &PredictArgs) -> Result<()> {
+    let bytes = read_artifact(&args.model)?;
+    let model = check_artifact(&args.model, &bytes)?;
+    let config = args.samples.config();
+    for path in &args.inputs {
+        let examples = data::read_inputs(path)?;
+        let several = examples.len() > 1;
+        for (index, outcome) in outcomes(&model, &examples, &config)?.into_iter().enumerate() {
+            let input =
+                if several { format!("{}[{index}]", path.display()) } else { path.display().to_string() };
+            print_outcome(&model, input, outcome, args.json)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool) -> Result<()> {
+    let Some(classification) = outcome.classification else {
+        let record =
+            RegressionRecord { input, mean: outcome.mean, spread: outcome.spread, samples: outcome.samples };
+        return print_result(json, &record, |r| {
+            format!(
+                "{}: {} values, {} samples\n  mean   {:?}\n  spread {:?}",
+                r.input,
+                r.mean.len(),
+                r.samples,
+                r.mean,
+                r.spread
+            )
+        });
+    };
+    let class = usize::from(classification.class);
+    let record = PredictionRecord {
+        input,
+        class,
+        class_name: model.class_name(class).map(str::to_string),
+        confidence: classification.confidence,
+        probabilities: outcome.mean,
+        spread: outcome.spread,
+        predictive_entropy: classification.predictive_entropy,
+        expected_entropy: classification.expected_entropy,
+        mutual_information: classification.mutual_information,
+        samples: outcome.samples,
+    };
+    print_result(json, &record, |record| text(model, record))
+}
+
+fn text(model: &Model<'_>, record: &PredictionRecord) -> String {
+    let name = |class: usize| model.class_name(class).map_or_else(|| class.to_string(), str::to_string);
+    let mut text = format!(
+        "{}: {} ({:.1} %), {} samples\n",
+        record.input,
+        name(record.class),
+        100.0 * record.confidence,
+        record.samples
+    );
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "  uncertainty in nats: total {:.4} = aleatoric {:.4} + epistemic {:.4}",
+        record.predictive_entropy, record.expected_entropy, record.mutual_information
+    );
+    let mut order: Vec<usize> = (0..record.probabilities.len()).collect();
+    order.sort_by(|&a, &b| record.probabilities[b].total_cmp(&record.probabilities[a]));
+    for &class in order.iter().take(5) {
+        let _ = writeln!(
+            text,
+            "  {:>6.2} % +- {:>5.2}  {}",
+            100.0 * record.probabilities[class],
+            100.0 * record.spread[class],
+            name(class)
+        );
+    }
+    text
+}

@@ -1,0 +1,231 @@
+//! Data sets: by name or by path, read into memory, checked, split, normalised and described.
+//!
+//! A *spec* is a known name (`digits` is embedded; `mnist`, `fashion-mnist` and `cifar10` are looked
+//! for in the folders of [`named::search_dirs`]) or a path:
+//!
+//! | path | read as |
+//! |---|---|
+//! | folder with `*-idx3-ubyte[.gz]` files, or `images,labels` | IDX, [`idx`] |
+//! | folder with `data_batch_*.bin`, `test_batch.bin` | CIFAR-10 binary, [`cifar`] |
+//! | `file.npz`, or `x.npy,y.npy` | NumPy, [`npz`] |
+//! | folder of class folders of PNG or JPEG files | images, [`images`] |
+//!
+//! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
+//! the number of classes, every value finite, at least one example.
+
+pub mod cifar;
+mod dataset;
+mod describe;
+pub mod digits;
+pub mod fetch;
+pub mod idx;
+pub mod images;
+mod inputs;
+pub mod named;
+pub mod npy;
+pub mod npz;
+mod preprocess;
+mod split;
+#[cfg(test)]
+mod testing;
+
+pub use dataset::{Dataset, Inputs, Preprocessing, Splits};
+pub use describe::{ClassCount, Description, describe};
+pub use inputs::read_inputs;
+pub use split::{TEST_SEED, splits};
+
+use crate::error::{Error, Result};
+use crate::graph::Shape;
+use std::path::Path;
+
+/// More classes than this in an unnamed source are taken for a mistake in its labels.
+pub const MAX_CLASSES: usize = 65_536;
+
+/// What a source holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loaded {
+    /// The source says itself which examples are for training and which for the test.
+    Official {
+        /// Training examples.
+        train: Dataset,
+        /// Test examples.
+        test: Dataset,
+    },
+    /// One undivided set.
+    Whole(Dataset),
+}
+
+impl Loaded {
+    /// The official test set if there is one, else everything: what an out-of-distribution set is
+    /// judged on, because no example of it was trained on. For in-distribution figures use the test
+    /// part of [`splits`].
+    #[must_use]
+    pub fn into_evaluation(self) -> Dataset {
+        match self {
+            Self::Official { test, .. } => test,
+            Self::Whole(whole) => whole,
+        }
+    }
+
+    /// The parts with their names: `train` and `test`, or `whole`.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
+        match self {
+            Self::Official { train, test } => vec![("train", train), ("test", test)],
+            Self::Whole(whole) => vec![("whole", whole)],
+        }
+        .into_iter()
+    }
+
+    /// Shape of one example; all parts have the same.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Official { train, .. } => train.shape,
+            Self::Whole(whole) => whole.shape,
+        }
+    }
+
+    /// Two parts of one source, checked one by one and against each other.
+    fn official(path: &Path, train: Dataset, test: Dataset) -> Result<Self> {
+        if train.shape != test.shape {
+            return Err(Error::malformed(path, "shape of the test examples", test.shape, train.shape));
+        }
+        if train.class_names != test.class_names {
+            return Err(Error::malformed(
+                path,
+                "classes of the test set",
+                test.class_names.join(", "),
+                train.class_names.join(", "),
+            ));
+        }
+        Ok(Self::Official { train: train.checked(path)?, test: test.checked(path)? })
+    }
+}
+
+/// Reads the data that `spec` names: a known name or a path (see the module's page).
+///
+/// `data_dir` is searched first for names; it plays no part for paths.
+///
+/// # Errors
+/// If nothing is found (the message says where it looked), or the files are not what they claim to be.
+pub fn load(spec: &str, data_dir: Option<&Path>) -> Result<Loaded> {
+    match named::Name::parse(spec) {
+        Some(name) => named::load(name, data_dir),
+        None => load_path(spec),
+    }
+}
+
+fn load_path(spec: &str) -> Result<Loaded> {
+    let path = Path::new(spec);
+    if path.is_dir() {
+        return load_folder(spec, path);
+    }
+    if path.exists() {
+        return match extension(path).as_deref() {
+            Some("npz") => npz::read(spec, path),
+            _ => Err(Error::malformed(
+                path,
+                "kind of data",
+                "a single file that is not .npz",
+                "a folder, a .npz file, or a pair images,labels of .npy or IDX files",
+            )),
+        };
+    }
+    if let Some((inputs, labels)) = spec.split_once(',') {
+        let (inputs, labels) = (Path::new(inputs), Path::new(labels));
+        return match extension(inputs).as_deref() {
+            Some("npy") => npz::read_pair(spec, inputs, labels),
+            _ => idx::read_pair(spec, inputs, labels).map(Loaded::Whole),
+        };
+    }
+    Err(Error::invalid(
+        "data",
+        format!("{spec:?}"),
+        format!("one of {} or a path that exists", named::list()),
+    ))
+}
+
+fn load_folder(spec: &str, folder: &Path) -> Result<Loaded> {
+    if cifar::is_folder(folder) {
+        cifar::read(spec, folder)
+    } else if idx::is_folder(folder) {
+        idx::read_folder(spec, folder, None)
+    } else {
+        images::read(spec, folder)
+    }
+}
+
+fn extension(path: &Path) -> Option<String> {
+    path.extension().map(|extension| extension.to_string_lossy().to_lowercase())
+}
+
+impl Dataset {
+    /// Proves what every user of a data set relies on, and hands it back.
+    ///
+    /// # Errors
+    /// If there is no example or no class, counts disagree, a label has no class, or a value is not
+    /// finite; the message names `path` and the example.
+    pub fn checked(self, path: &Path) -> Result<Self> {
+        if self.is_empty() || self.shape.is_empty() {
+            let found = format!("{} examples of {}", self.len(), self.shape);
+            return Err(Error::malformed(path, "data set", found, "at least one example with values"));
+        }
+        let values = match &self.inputs {
+            Inputs::U8(values) => values.len(),
+            Inputs::F32(values) => values.len(),
+        };
+        let expected = self.len() * self.shape.len();
+        if values != expected {
+            let field = format!("values of {} examples of {}", self.len(), self.shape);
+            return Err(Error::malformed(path, field, values, expected));
+        }
+        let classes = self.class_names.len();
+        if let Some(example) = self.labels.iter().position(|&label| label as usize >= classes) {
+            let expected = format!("below {classes}, the number of classes");
+            return Err(Error::malformed(path, format!("label {example}"), self.labels[example], expected));
+        }
+        self.check_finite(path)?;
+        Ok(self)
+    }
+
+    fn check_finite(&self, path: &Path) -> Result<()> {
+        let Inputs::F32(values) = &self.inputs else { return Ok(()) };
+        let Some(bad) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+        let (example, offset) = (bad / self.shape.len(), bad % self.shape.len());
+        let field = format!("example {example}, value {offset}");
+        Err(Error::malformed(path, field, values[bad], "a finite f32"))
+    }
+
+    /// Whether a model with inputs of shape `expected` can read this set. Grey and colour are never
+    /// converted into each other silently.
+    ///
+    /// # Errors
+    /// If the shapes differ; both are named.
+    pub fn check_fits(&self, expected: Shape) -> Result<()> {
+        if self.shape == expected {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            format!("shape of the examples in {}", self.name),
+            self.shape,
+            format!("{expected}, the model's input (height x width x channels)"),
+        ))
+    }
+}
+
+/// Names for classes that have none: their numbers.
+fn numbered_classes(count: usize) -> Vec<String> {
+    (0..count).map(|class| class.to_string()).collect()
+}
+
+/// Number of classes that these labels need: the largest plus one.
+fn classes_of(path: &Path, labels: &[u32]) -> Result<usize> {
+    let largest = labels.iter().copied().max().unwrap_or(0) as usize;
+    if largest >= MAX_CLASSES {
+        return Err(Error::malformed(path, "largest label", largest, format!("below {MAX_CLASSES}")));
+    }
+    Ok(largest + 1)
+}
+
+#[cfg(test)]
+mod tests;

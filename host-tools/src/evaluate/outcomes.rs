@@ -1,0 +1,86 @@
+//! Runs the device's own `predict` over a data set, on all cores, in the bits that one device gives.
+
+use crate::data::{Dataset, Inputs};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use stf_bnn::{Classification, Config, Input, Model, Predictor};
+
+/// Examples that one task predicts, one after another.
+const CHUNK: usize = 32;
+
+/// What the runtime said of one example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Mean outputs over the draws: probabilities, or values for a regression.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each output over the draws.
+    pub spread: Vec<f32>,
+    /// Passes through the network.
+    pub samples: u16,
+    /// Class and uncertainties; `None` for a regression.
+    pub classification: Option<Classification>,
+}
+
+/// Predicts every example. Example `i` gets prediction counter `i`, as on a device that starts at 0
+/// and sees the examples in this order.
+///
+/// # Errors
+/// If the examples have another shape than the model's input, or the configuration does not fit it.
+pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Vec<Outcome>> {
+    require_shape(model, data)?;
+    let need = model.workspace_bytes(config).map_err(|error| unusable(&error))?;
+    let chunks: Vec<usize> = (0..data.len()).step_by(CHUNK).collect();
+    let parts = chunks
+        .into_par_iter()
+        .map_init(
+            || vec![0u8; need],
+            |workspace, start| {
+                let mut predictor =
+                    Predictor::new(model, *config, workspace).map_err(|error| unusable(&error))?;
+                predictor.set_counter(start as u64);
+                (start..data.len().min(start + CHUNK)).map(|i| outcome(&mut predictor, data, i)).collect()
+            },
+        )
+        .collect::<Result<Vec<Vec<Outcome>>>>()?;
+    Ok(parts.into_iter().flatten().collect())
+}
+
+/// The examples' shape must be the model's: nothing is resized or recoloured silently.
+///
+/// # Errors
+/// If the shapes differ; names both.
+pub fn require_shape(model: &Model<'_>, data: &Dataset) -> Result<()> {
+    let input = model.manifest().input.tensor;
+    let wanted = [input.height, input.width, input.channels].map(usize::from);
+    if [data.shape.height, data.shape.width, data.shape.channels] == wanted {
+        return Ok(());
+    }
+    let [height, width, channels] = wanted;
+    Err(Error::invalid(
+        format!("examples of {}", data.name),
+        data.shape,
+        format!("the model's input {height}x{width}x{channels}"),
+    ))
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> Error {
+    Error::invalid("prediction settings", error, "settings that this model supports")
+}
+
+fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> Result<Outcome> {
+    let size = data.shape.len();
+    let range = index * size..(index + 1) * size;
+    let input = match &data.inputs {
+        Inputs::U8(values) => Input::U8(&values[range]),
+        Inputs::F32(values) => Input::F32(&values[range]),
+    };
+    let prediction = predictor.predict(input).map_err(|error| {
+        Error::invalid(format!("{}: example {index}", data.name), error, "an input that can be predicted")
+    })?;
+    Ok(Outcome {
+        mean: prediction.mean.to_vec(),
+        spread: prediction.spread.to_vec(),
+        samples: prediction.samples,
+        classification: prediction.classification,
+    })
+}

@@ -1,0 +1,142 @@
+//! Output files that are either whole or not there.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Writes a file through a temporary one in the same folder: flushed to the disk, then renamed. On
+/// any error (a full disk, an error of `write`) the temporary file is removed and what was at `path`
+/// before is untouched. A symbolic link is followed; a device or pipe is written directly.
+///
+/// # Errors
+/// If the folder or disk refuses, or `write` returns an error.
+pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            Err(Error::io(path, "write")(io::Error::from(io::ErrorKind::IsADirectory)))
+        }
+        Ok(meta) if !meta.is_file() => write_directly(path, write),
+        Ok(_) => replace(&fs::canonicalize(path).map_err(Error::io(path, "resolve"))?, write),
+        Err(_) => replace(path, write),
+    }
+}
+
+fn write_directly(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let file = File::options().write(true).open(path).map_err(Error::io(path, "open"))?;
+    let mut writer = BufWriter::new(file);
+    write(&mut writer).and_then(|()| writer.flush()).map_err(Error::io(path, "write"))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let partial = Partial(partial_path(path)?);
+    let file = File::options().write(true).create_new(true).open(&partial.0);
+    let mut writer = BufWriter::new(file.map_err(Error::io(path, "create"))?);
+    write(&mut writer).and_then(|()| writer.flush()).map_err(Error::io(path, "write"))?;
+    writer.get_ref().sync_all().map_err(Error::io(path, "write"))?;
+    drop(writer);
+    fs::rename(&partial.0, path).map_err(Error::io(path, "rename to"))?;
+    std::mem::forget(partial);
+    sync_folder(path);
+    Ok(())
+}
+
+/// Removed when dropped.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // The error that led here is the one to report.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A hidden name that no other writer uses: process and counter.
+fn partial_path(path: &Path) -> Result<PathBuf> {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let name =
+        path.file_name().ok_or_else(|| Error::invalid("output file", path.display(), "a file name"))?;
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let name = format!(".{}.{}-{count}.partial", name.to_string_lossy(), std::process::id());
+    Ok(path.with_file_name(name))
+}
+
+/// Makes the rename itself durable. Not every file system can: the content is safe either way.
+fn sync_folder(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_written_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.bin");
+        for content in ["first", "second, longer"] {
+            write_atomic(&path, |writer| writer.write_all(content.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(entries(dir.path()), ["out.bin"]);
+    }
+
+    #[test]
+    fn an_error_half_way_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.bin");
+        let fail = |writer: &mut dyn Write| {
+            writer.write_all(&[1; 100_000])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        assert!(write_atomic(&path, fail).unwrap_err().to_string().contains("out.bin: cannot write"));
+        assert!(entries(dir.path()).is_empty());
+        fs::write(&path, "old").unwrap();
+        assert!(write_atomic(&path, fail).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(entries(dir.path()), ["out.bin"]);
+    }
+
+    #[test]
+    fn folders_and_missing_folders_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(write_atomic(dir.path(), |_| Ok(())).is_err());
+        let message = write_atomic(&dir.path().join("no/out"), |_| Ok(())).unwrap_err().to_string();
+        assert!(message.contains("no/out: cannot create"), "{message}");
+        assert!(write_atomic(Path::new("/"), |_| Ok(())).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_device_is_an_error_and_stays_a_device() {
+        let full = Path::new("/dev/full");
+        let message = write_atomic(full, |writer| writer.write_all(&[1; 10])).unwrap_err().to_string();
+        assert!(message.contains("/dev/full: cannot write: No space left"), "{message}");
+        assert!(!fs::metadata(full).unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_atomic(&link, |writer| writer.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+}

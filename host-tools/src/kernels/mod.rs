@@ -1,0 +1,4 @@
+//! Float kernels of the trainer; the only room of the host tool with `unsafe`.
+
+pub mod gemm;
+pub mod simd;

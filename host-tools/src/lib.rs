@@ -1,0 +1,21 @@
+//! Host side of stf-bnn: trains spatial-temporal-fusion Bayesian networks, quantizes and exports
+//! them, and evaluates the artifact through the runtime that devices use.
+//!
+//! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
+//! (`stf_bnn`) → [`evaluate`]. The binary `stf` is [`commands`].
+
+pub mod commands;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod export;
+pub mod files;
+pub mod graph;
+pub mod kernels;
+pub mod plan;
+pub mod progress;
+pub mod quantize;
+pub mod run;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,316 @@
+//! Convolution forward and backward: patches times kernel, a block of patches at a time.
+
+use super::depthwise;
+use super::im2col::{Geometry, with_scratch};
+use super::types::{Perturbation, chunk, sum_partials};
+use crate::graph::Window;
+use crate::kernels::gemm::{Matrix, gemm};
+use crate::kernels::simd::vectorize;
+use rayon::prelude::*;
+
+/// `y[n, oh, ow, co] = conv(x[n, ih, iw, ci], weight[co, kh, kw, ci / groups]) + bias`.
+pub(super) fn forward(
+    geometry: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    perturbation: Perturbation<'_>,
+    y: &mut [f32],
+    n: usize,
+) {
+    if let Perturbation::Flipout { delta, input_signs, output_signs } = perturbation {
+        let signs = Signs { delta, input: input_signs, output: output_signs };
+        return flipout_forward(geometry, x, weight, bias, &signs, y, n);
+    }
+    if geometry.is_depthwise() {
+        return depthwise::forward(geometry, x, weight, bias, y, n);
+    }
+    let size = chunk(n);
+    y.par_chunks_mut(size * geometry.output.len()).zip(x.par_chunks(size * geometry.input.len())).for_each(
+        |(y, x)| {
+            for (y, x) in y.chunks_mut(geometry.output.len()).zip(x.chunks(geometry.input.len())) {
+                image_forward(geometry, x, weight, y, false);
+                add_bias(y, bias);
+            }
+        },
+    );
+}
+
+/// One image; adds to `y` if `accumulate`.
+fn image_forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], accumulate: bool) {
+    let (patch, channels) = (geometry.patch(), geometry.output.channels);
+    if geometry.is_pointwise() {
+        let (w, x) = (Matrix::transposed(weight, patch), Matrix::rows(x, patch));
+        return gemm([geometry.positions(), channels, patch], x, w, y, channels, accumulate);
+    }
+    let per_group = channels / geometry.groups;
+    each_block(geometry, x, |group, first, rows, patches| {
+        let w = Matrix::transposed(&weight[group * per_group * patch..][..per_group * patch], patch);
+        let y = &mut y[first * channels + group * per_group..];
+        gemm([rows, per_group, patch], Matrix::rows(patches, patch), w, y, channels, accumulate);
+    });
+}
+
+/// Gathers the patches of one image block by block: `work(group, first position, rows, patches)`.
+fn each_block(geometry: &Geometry, x: &[f32], mut work: impl FnMut(usize, usize, usize, &[f32])) {
+    let (rows, positions) = (geometry.block_rows(), geometry.positions());
+    with_scratch([rows.min(positions) * geometry.patch(), 0], |patches, _| {
+        for group in 0..geometry.groups {
+            for first in (0..positions).step_by(rows) {
+                let rows = rows.min(positions - first);
+                geometry.gather(x, group, first..first + rows, patches);
+                work(group, first, rows, patches);
+            }
+        }
+    });
+}
+
+fn add_bias(y: &mut [f32], bias: Option<&[f32]>) {
+    if let Some(bias) = bias {
+        vectorize(|| {
+            for row in y.chunks_exact_mut(bias.len()) {
+                for (y, b) in row.iter_mut().zip(bias) {
+                    *y += b;
+                }
+            }
+        });
+    }
+}
+
+/// Gradient with respect to the input; overwrites `dx`, or adds to it if `accumulate`.
+pub(super) fn backward_input(
+    geometry: &Geometry,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    n: usize,
+    accumulate: bool,
+) {
+    if geometry.is_depthwise() {
+        return depthwise::backward_input(geometry, dy, weight, dx, n, accumulate);
+    }
+    // With stride 1 the gradient is itself a convolution, by the flipped kernel: no scattered adds.
+    let flipped = flipped(geometry).map(|transposed| (transposed, flip_weight(geometry, weight)));
+    let size = chunk(n);
+    dx.par_chunks_mut(size * geometry.input.len()).zip(dy.par_chunks(size * geometry.output.len())).for_each(
+        |(dx, dy)| {
+            for (dx, dy) in dx.chunks_mut(geometry.input.len()).zip(dy.chunks(geometry.output.len())) {
+                match &flipped {
+                    Some((transposed, weight)) => image_forward(transposed, dy, weight, dx, accumulate),
+                    None => image_backward_input(geometry, dy, weight, dx, accumulate),
+                }
+            }
+        },
+    );
+}
+
+/// The convolution that maps output gradients to input gradients, where there is one.
+fn flipped(geometry: &Geometry) -> Option<Geometry> {
+    let Window { kernel, stride, dilation, pad_begin, .. } = geometry.window;
+    if geometry.groups != 1 || stride != [1; 2] || dilation != [1; 2] {
+        return None;
+    }
+    let (input, output) = (geometry.output, geometry.input);
+    let mut window = Window { kernel, stride, dilation, pad_begin: [0; 2], pad_end: [0; 2] };
+    for (axis, size) in [(0, output.height), (1, output.width)] {
+        window.pad_begin[axis] = (kernel[axis] - 1).checked_sub(pad_begin[axis])?;
+        let have = [input.height, input.width][axis] + window.pad_begin[axis];
+        window.pad_end[axis] = (size + kernel[axis] - 1).checked_sub(have)?;
+    }
+    Some(Geometry { input, output, window, groups: 1 })
+}
+
+/// `[co, kh, kw, ci]` to `[ci, kh, kw, co]` with both window axes reversed.
+fn flip_weight(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let (ci, co) = (geometry.input.channels, geometry.output.channels);
+    let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
+    let mut flipped = vec![0.0; weight.len()];
+    for (o, kernel) in weight.chunks_exact(taps * ci).enumerate() {
+        for (tap, values) in kernel.chunks_exact(ci).enumerate() {
+            for (i, value) in values.iter().enumerate() {
+                flipped[(i * taps + taps - 1 - tap) * co + o] = *value;
+            }
+        }
+    }
+    flipped
+}
+
+fn image_backward_input(geometry: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: bool) {
+    let (patch, channels) = (geometry.patch(), geometry.output.channels);
+    let per_group = channels / geometry.groups;
+    if !accumulate {
+        dx.fill(0.0);
+    }
+    let (block, positions) = (geometry.block_rows(), geometry.positions());
+    with_scratch([block.min(positions) * patch, 0], |patches, _| {
+        for group in 0..geometry.groups {
+            let w = Matrix::rows(&weight[group * per_group * patch..][..per_group * patch], patch);
+            for first in (0..positions).step_by(block) {
+                let rows = block.min(positions - first);
+                let dy = Matrix::rows(&dy[first * channels + group * per_group..], channels);
+                gemm([rows, patch, per_group], dy, w, patches, patch, false);
+                vectorize(|| geometry.scatter_add(patches, group, first..first + rows, dx));
+            }
+        }
+    });
+}
+
+/// Gradients with respect to weight and bias; overwrites both.
+pub(super) fn backward_weight(
+    geometry: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    n: usize,
+) {
+    let size = chunk(n);
+    let want_bias = db.is_some();
+    let partials: Vec<(Vec<f32>, Vec<f32>)> = x
+        .par_chunks(size * geometry.input.len())
+        .zip(dy.par_chunks(size * geometry.output.len()))
+        .map(|(x, dy)| {
+            let mut partial = vec![0.0; dw.len()];
+            for (x, dy) in x.chunks(geometry.input.len()).zip(dy.chunks(geometry.output.len())) {
+                if geometry.is_depthwise() {
+                    depthwise::image_backward_weight(geometry, x, dy, &mut partial);
+                } else {
+                    image_backward_weight(geometry, x, dy, &mut partial, true);
+                }
+            }
+            (partial, if want_bias { column_sums(dy, geometry.output.channels) } else { Vec::new() })
+        })
+        .collect();
+    let (weights, biases): (Vec<_>, Vec<_>) = partials.into_iter().unzip();
+    if geometry.is_depthwise() {
+        let mut taps_first = vec![0.0; dw.len()];
+        sum_partials(&weights, &mut taps_first);
+        depthwise::channels_first(&taps_first, geometry.output.channels, dw);
+    } else {
+        sum_partials(&weights, dw);
+    }
+    if let Some(db) = db {
+        sum_partials(&biases, db);
+    }
+}
+
+/// `dw[co, patch] (+)= dy^T patches` of one image.
+fn image_backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
+    let (patch, channels) = (geometry.patch(), geometry.output.channels);
+    if geometry.is_pointwise() {
+        let (dy, x) = (Matrix::transposed(dy, channels), Matrix::rows(x, patch));
+        return gemm([channels, patch, geometry.positions()], dy, x, dw, patch, accumulate);
+    }
+    let per_group = channels / geometry.groups;
+    each_block(geometry, x, |group, first, rows, patches| {
+        let dy = Matrix::transposed(&dy[first * channels + group * per_group..], channels);
+        let dw = &mut dw[group * per_group * patch..][..per_group * patch];
+        gemm([per_group, patch, rows], dy, Matrix::rows(patches, patch), dw, patch, accumulate || first > 0);
+    });
+}
+
+/// Sum of each column of rows of `columns` values.
+pub(super) fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f32; columns];
+    vectorize(|| {
+        for row in values.chunks_exact(columns) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    });
+    sums
+}
+
+struct Signs<'a> {
+    delta: &'a [f32],
+    input: &'a [f32],
+    output: &'a [f32],
+}
+
+impl Signs<'_> {
+    /// `target[c, tap, i] += value[c, tap, i] * r[c] * s[i]` for one example's signs.
+    fn add_signed(&self, geometry: &Geometry, example: usize, value: &[f32], target: &mut [f32]) {
+        let inputs = geometry.input.channels;
+        let (group, patch) = (geometry.group_channels(), geometry.patch());
+        let per_group = geometry.output.channels / geometry.groups;
+        let s = &self.input[example * inputs..][..inputs];
+        let r = &self.output[example * geometry.output.channels..][..geometry.output.channels];
+        for (channel, (target, value)) in
+            target.chunks_exact_mut(patch).zip(value.chunks_exact(patch)).enumerate()
+        {
+            let s = &s[channel / per_group * group..][..group];
+            for (target, value) in target.chunks_exact_mut(group).zip(value.chunks_exact(group)) {
+                for ((target, value), s) in target.iter_mut().zip(value).zip(s) {
+                    *target += value * (r[channel] * s);
+                }
+            }
+        }
+    }
+}
+
+/// Since the signs of one example are the same at all positions, its perturbed convolution is a plain
+/// one by `W + delta * (r s^T)`: flipout costs one convolution, not two.
+fn flipout_forward(
+    geometry: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    signs: &Signs<'_>,
+    y: &mut [f32],
+    n: usize,
+) {
+    let size = chunk(n);
+    y.par_chunks_mut(size * geometry.output.len())
+        .zip(x.par_chunks(size * geometry.input.len()))
+        .enumerate()
+        .for_each(|(task, (y, x))| {
+            let mut perturbed = vec![0.0; weight.len()];
+            let images = y.chunks_mut(geometry.output.len()).zip(x.chunks(geometry.input.len()));
+            for (i, (y, x)) in images.enumerate() {
+                perturbed.copy_from_slice(weight);
+                signs.add_signed(geometry, task * size + i, signs.delta, &mut perturbed);
+                image_forward(geometry, x, &perturbed, y, false);
+                add_bias(y, bias);
+            }
+        });
+}
+
+/// Gradients with respect to mean kernel and `delta`; overwrites both.
+pub(super) fn flipout_backward_weight(
+    geometry: &Geometry,
+    x: &[f32],
+    dy: &[f32],
+    perturbation: Perturbation<'_>,
+    dw: &mut [f32],
+    ddelta: &mut [f32],
+    n: usize,
+) {
+    let Perturbation::Flipout { delta, input_signs, output_signs } = perturbation else {
+        return backward_weight(geometry, x, dy, dw, None, n);
+    };
+    let signs = Signs { delta, input: input_signs, output: output_signs };
+    let size = chunk(n);
+    let partials: Vec<(Vec<f32>, Vec<f32>)> = x
+        .par_chunks(size * geometry.input.len())
+        .zip(dy.par_chunks(size * geometry.output.len()))
+        .enumerate()
+        .map(|(task, (x, dy))| {
+            let mut one = vec![0.0; dw.len()];
+            let mut mean = vec![0.0; dw.len()];
+            let mut noise = vec![0.0; dw.len()];
+            let images = x.chunks(geometry.input.len()).zip(dy.chunks(geometry.output.len()));
+            for (i, (x, dy)) in images.enumerate() {
+                image_backward_weight(geometry, x, dy, &mut one, false);
+                for (sum, value) in mean.iter_mut().zip(&one) {
+                    *sum += value;
+                }
+                signs.add_signed(geometry, task * size + i, &one, &mut noise);
+            }
+            (mean, noise)
+        })
+        .collect();
+    let (means, noises): (Vec<_>, Vec<_>) = partials.into_iter().unzip();
+    sum_partials(&means, dw);
+    sum_partials(&noises, ddelta);
+}

@@ -1,0 +1,5 @@
+//! Training.
+
+pub mod executor;
+
+pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable};

@@ -1,0 +1,126 @@
+//! What a window reads: derived padding, and whether it always reads something.
+
+use super::manifest::{Layer, Tensor, Window};
+
+/// What is wrong with a window, by field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowError {
+    /// The field of the layer.
+    pub field: &'static str,
+    /// Its value.
+    pub found: i64,
+    /// Least allowed value.
+    pub min: i64,
+    /// Greatest allowed value.
+    pub max: i64,
+}
+
+/// One axis of a window over an input.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    kernel: i64,
+    stride: i64,
+    dilation: i64,
+    pad: i64,
+    input: i64,
+    output: i64,
+}
+
+impl Axis {
+    /// Whether the window at output position `at` reads an element that is no padding.
+    fn reads(&self, at: i64) -> bool {
+        let start = at * self.stride - self.pad;
+        let first = if start < 0 { (-start + self.dilation - 1) / self.dilation } else { 0 };
+        first < self.kernel && start + first * self.dilation < self.input
+    }
+
+    fn check(&self, fields: &Fields) -> Result<(), WindowError> {
+        let range = |field, found, min, max| {
+            if (min..=max).contains(&found) { Ok(()) } else { Err(WindowError { field, found, min, max }) }
+        };
+        range(fields.kernel, self.kernel, 1, i64::from(u16::MAX))?;
+        range(fields.stride, self.stride, 1, i64::from(u16::MAX))?;
+        range(fields.dilation, self.dilation, 1, i64::from(u16::MAX))?;
+        let reach = (self.kernel - 1) * self.dilation + 1;
+        range(fields.pad, self.pad, 0, reach - 1)?;
+        // Padding behind is shorter than the window; elements left over are fewer than a step.
+        let last = (self.output - 1) * self.stride - self.pad;
+        range(fields.output, last + reach - self.input, 1 - self.stride, reach - 1)?;
+        match (0..self.output).find(|&at| !self.reads(at)) {
+            Some(at) => Err(WindowError { field: fields.empty, found: at, min: 0, max: at - 1 }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Names of one axis's fields.
+struct Fields {
+    kernel: &'static str,
+    stride: &'static str,
+    dilation: &'static str,
+    pad: &'static str,
+    output: &'static str,
+    empty: &'static str,
+}
+
+const FIELDS: [Fields; 2] = [
+    Fields {
+        kernel: "window.kernel[0]",
+        stride: "window.stride[0]",
+        dilation: "window.dilation[0]",
+        pad: "window.pad[0]",
+        output: "padding below that output.height needs",
+        empty: "first output row whose window reads only padding",
+    },
+    Fields {
+        kernel: "window.kernel[1]",
+        stride: "window.stride[1]",
+        dilation: "window.dilation[1]",
+        pad: "window.pad[1]",
+        output: "padding right that output.width needs",
+        empty: "first output column whose window reads only padding",
+    },
+];
+
+impl Window {
+    /// Whether this window moves from `input` to `output` as both shapes say, with less padding than
+    /// its own reach on each side and at least one real element under it everywhere.
+    ///
+    /// # Errors
+    /// The first field that does not fit.
+    pub fn check(&self, input: &Tensor, output: &Tensor) -> Result<(), WindowError> {
+        let sizes = [(input.height, output.height), (input.width, output.width)];
+        for (axis, (input, output)) in sizes.into_iter().enumerate() {
+            let axis_values = Axis {
+                kernel: self.kernel[axis].into(),
+                stride: self.stride[axis].into(),
+                dilation: self.dilation[axis].into(),
+                pad: self.pad[axis].into(),
+                input: input.into(),
+                output: output.into(),
+            };
+            axis_values.check(&FIELDS[axis])?;
+        }
+        Ok(())
+    }
+
+    /// Window elements of one channel.
+    #[must_use]
+    pub fn area(&self) -> u32 {
+        u32::from(self.kernel[0]) * u32::from(self.kernel[1])
+    }
+}
+
+impl Layer {
+    /// The layer's window, if it has one.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        match *self {
+            Self::Conv2d { window, .. }
+            | Self::DepthwiseConv2d { window, .. }
+            | Self::MaxPool { window, .. }
+            | Self::AvgPool { window, .. } => Some(window),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The first 32 bytes of a file.
+
+use super::crc::Crc32;
+use super::error::ArtifactError;
+
+/// Alignment in bytes of the file in memory, of the blob section in the file and of every blob.
+pub const ALIGNMENT: usize = 16;
+
+/// Format version that this crate reads and writes.
+pub const VERSION: u16 = 1;
+
+pub(super) const MAGIC: [u8; 4] = *b"STFB";
+
+/// Size of the header, in bytes; the manifest follows it.
+pub(super) const HEADER_BYTES: usize = 32;
+
+/// Where the CRC-32 of all other bytes stands.
+pub(super) const CRC_AT: usize = 24;
+
+/// Sections of a file whose lengths, version and checksum agree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sections<'a> {
+    pub(super) manifest: &'a [u8],
+    pub(super) blob: &'a [u8],
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+}
+
+/// CRC-32 of a file, its own field left out.
+pub(super) fn checksum(file: &[u8]) -> u32 {
+    let (head, rest) = file.split_at(CRC_AT.min(file.len()));
+    Crc32::new().update(head).update(rest.get(4..).unwrap_or_default()).value()
+}
+
+/// Offset of the blob section behind a manifest of this many bytes.
+pub(super) const fn blob_offset(manifest_len: usize) -> usize {
+    (HEADER_BYTES + manifest_len).next_multiple_of(ALIGNMENT)
+}
+
+/// The header of a file with these lengths; the checksum is left zero.
+#[cfg(feature = "alloc")]
+pub(super) fn encode(manifest_len: u32, blob_len: u32, total_len: u32) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&total_len.to_le_bytes());
+    header[12..16].copy_from_slice(&manifest_len.to_le_bytes());
+    let offset = total_len - blob_len;
+    header[16..20].copy_from_slice(&offset.to_le_bytes());
+    header[20..24].copy_from_slice(&blob_len.to_le_bytes());
+    header
+}
+
+/// Reads the header and cuts the file into its sections.
+pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
+    let remainder = file.as_ptr().addr() % ALIGNMENT;
+    if remainder != 0 {
+        return Err(ArtifactError::Misaligned { remainder });
+    }
+    let length = |part, found: usize, expected: usize| {
+        if found == expected {
+            Ok(())
+        } else {
+            Err(ArtifactError::Length { part, found: found as u64, expected: expected as u64 })
+        }
+    };
+    if file.len() < HEADER_BYTES {
+        length("header", file.len(), HEADER_BYTES)?;
+    }
+    let found = [file[0], file[1], file[2], file[3]];
+    if found != MAGIC {
+        return Err(ArtifactError::Magic { found });
+    }
+    let version = u16::from_le_bytes([file[4], file[5]]);
+    if version != VERSION {
+        return Err(ArtifactError::Version { found: version, expected: VERSION });
+    }
+    length("file", file.len(), u32_at(file, 8) as usize)?;
+    let expected = u32_at(file, CRC_AT);
+    let found = checksum(file);
+    if found != expected {
+        return Err(ArtifactError::Checksum { found, expected });
+    }
+    if let Some(&flag) = file[6..8].iter().chain(&file[28..32]).find(|&&byte| byte != 0) {
+        length("reserved header bytes", flag.into(), 0)?;
+    }
+    let [manifest_len, offset, blob_len] = [12, 16, 20].map(|at| u32_at(file, at) as usize);
+    let end = HEADER_BYTES.saturating_add(manifest_len);
+    if end > file.len() {
+        length("manifest", file.len() - HEADER_BYTES, manifest_len)?;
+    }
+    length("offset of the blob section", offset, blob_offset(manifest_len))?;
+    length("blob section", file.len().saturating_sub(offset), blob_len)?;
+    match (file.get(HEADER_BYTES..end), file.get(offset..)) {
+        (Some(manifest), Some(blob)) => Ok(Sections { manifest, blob }),
+        _ => Err(ArtifactError::Length {
+            part: "file",
+            found: file.len() as u64,
+            expected: offset as u64 + blob_len as u64,
+        }),
+    }
+}

@@ -1,0 +1,30 @@
+//! The `.stf` format: 32 bytes of header, the postcard manifest, and a blob of little-endian arrays.
+//!
+//! [`Model::from_bytes`] checks everything once at the door; the [`Model`] it returns is the proof
+//! that nothing after it can read out of bounds, overflow or loop without bound.
+
+mod aligned;
+mod check;
+mod crc;
+mod error;
+mod geometry;
+mod header;
+mod layer;
+pub mod manifest;
+mod model;
+#[cfg(feature = "alloc")]
+mod write;
+
+pub use aligned::Aligned;
+#[cfg(feature = "alloc")]
+pub use aligned::AlignedBytes;
+pub use error::{ArtifactError, Place};
+pub use geometry::WindowError;
+pub use header::{ALIGNMENT, VERSION};
+pub use manifest::{
+    Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor, Weights,
+    Window,
+};
+pub use model::{Layers, Model};
+#[cfg(feature = "alloc")]
+pub use write::ArtifactWriter;

@@ -1,0 +1,85 @@
+//! Maximum and mean over windows.
+
+use crate::artifact::{Clamp, Tensor, Window};
+use crate::number;
+use core::ops::Range;
+
+/// Positions on one axis of the input that the window at `at` covers; padding left out.
+fn covered(
+    window: &Window,
+    axis: usize,
+    at: usize,
+    size: u16,
+) -> impl Iterator<Item = usize> + Clone + use<> {
+    let stride = i64::from(window.stride[axis]);
+    let start = at as i64 * stride - i64::from(window.pad[axis]);
+    let dilation = i64::from(window.dilation[axis]);
+    let size = i64::from(size);
+    let lo = if start < 0 { (-start + dilation - 1) / dilation } else { 0 };
+    let hi = if start < size { (size - start + dilation - 1) / dilation } else { 0 };
+    let kernel = i64::from(window.kernel[axis]);
+    (lo.min(kernel)..hi.min(kernel)).map(move |k| (start + k * dilation) as usize)
+}
+
+/// Calls `each(values of the output pixel, input positions)` for every output pixel in order; an
+/// input position is the range of its channels.
+fn windows(
+    x: &Tensor,
+    y: &Tensor,
+    window: &Window,
+    out: &mut [i8],
+    mut each: impl FnMut(&mut [i8], &mut dyn Iterator<Item = Range<usize>>, usize),
+) {
+    let (width, channels) = (usize::from(x.width), usize::from(x.channels));
+    let pixels = out.chunks_exact_mut(channels);
+    for (pixel, out) in pixels.enumerate() {
+        let rows = covered(window, 0, pixel / usize::from(y.width), x.height);
+        let columns = covered(window, 1, pixel % usize::from(y.width), x.width);
+        let count = rows.clone().count() * columns.clone().count();
+        let mut taps = rows.flat_map(|row| columns.clone().map(move |column| row * width + column));
+        let mut taps = taps.by_ref().map(|at| at * channels..(at + 1) * channels);
+        each(out, &mut taps, count);
+    }
+}
+
+/// Maximum; padding never wins.
+pub(super) fn max(input: &[i8], x: &Tensor, output: &mut [i8], y: &Tensor, window: &Window) {
+    windows(x, y, window, output, |out, taps, _| {
+        out.fill(i8::MIN);
+        for tap in taps {
+            out.iter_mut().zip(&input[tap]).for_each(|(out, &x)| *out = (*out).max(x));
+        }
+    });
+}
+
+/// Channels that are summed at a time.
+const RUN: usize = 32;
+
+/// Mean; see [`Layer::AvgPool`](crate::artifact::Layer::AvgPool).
+pub(super) fn average(
+    input: &[i8],
+    x: &Tensor,
+    output: &mut [i8],
+    y: &Tensor,
+    window: &Window,
+    count_padding: bool,
+    clamp: Clamp,
+) {
+    let zero_point = i32::from(x.zero_point);
+    let channels = usize::from(x.channels);
+    for first in (0..channels).step_by(RUN) {
+        let run = first..(first + RUN).min(channels);
+        windows(x, y, window, output, |out, taps, inside| {
+            let mut sums = [0_i32; RUN];
+            for tap in taps {
+                let values = &input[tap][run.clone()];
+                sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x) - zero_point);
+            }
+            let n = if count_padding { window.area() } else { inside as u32 };
+            let m = x.scale / (n as f32 * y.scale);
+            for (out, sum) in out[run.clone()].iter_mut().zip(sums) {
+                *out = number::requantize(sum, m, y.zero_point, clamp);
+            }
+        });
+    }
+}

@@ -1,0 +1,33 @@
+//! Runtime of spatial-temporal-fusion Bayesian networks: int8 networks whose **first layer** is
+//! Bayesian, read in place from one `.stf` artifact, predicted with a few Monte-Carlo samples in
+//! memory that the caller gives. `no_std`, no allocation; the same bits on every target.
+//!
+//! Data flows one way: [`artifact`] (bytes to a checked [`Model`]) → [`predict`] (which uses
+//! [`layers`], [`kernels`], [`random`] and [`number`]) → [`uncertainty`].
+//!
+//! What we optimise for, in that order: the same result everywhere, no panic after
+//! [`Model::from_bytes`], memory, speed, code size.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![deny(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+#[cfg(target_endian = "big")]
+compile_error!("stf-bnn reads little-endian artifacts in place: big-endian targets are not supported");
+
+pub mod artifact;
+mod bayes;
+pub mod kernels;
+pub mod layers;
+pub mod number;
+pub mod predict;
+pub mod random;
+pub mod uncertainty;
+
+#[cfg(feature = "alloc")]
+pub use artifact::{AlignedBytes, ArtifactWriter};
+pub use artifact::{ArtifactError, Model};
+pub use predict::{
+    Classification, Config, ConfigError, Draws, Input, Pass, PredictError, Prediction, Predictor, Samples,
+};

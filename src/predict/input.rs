@@ -1,0 +1,113 @@
+//! The network's input: raw values, and how they become int8.
+
+use crate::artifact::Model;
+use crate::number;
+use core::fmt;
+
+/// One input in NHWC order, `height * width * channels` values.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Raw values as bytes (pixels: 0 to 255); preprocessed and quantized by the artifact's rule.
+    U8(&'a [u8]),
+    /// Raw values as f32, in the same units as bytes; preprocessed and quantized likewise.
+    F32(&'a [f32]),
+    /// Values that are quantized already.
+    Quantized(&'a [i8]),
+}
+
+/// Why an input cannot be predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The input has another number of values than the network's.
+    Length {
+        /// Number of values.
+        found: usize,
+        /// `height * width * channels`.
+        expected: usize,
+    },
+    /// A value is NaN or infinite.
+    NotFinite {
+        /// Its index.
+        index: usize,
+    },
+    /// There is no such draw: the predictor has fewer.
+    Draw {
+        /// The draw asked for.
+        found: u16,
+        /// Number of draws.
+        samples: u16,
+    },
+    /// The model and the workspace disagree. A checked model does not let this happen.
+    Inconsistent,
+}
+
+impl fmt::Display for PredictError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { found, expected } => {
+                write!(f, "input: found {found} values, expected {expected}")
+            }
+            Self::NotFinite { index } => {
+                write!(f, "input value {index}: found NaN or infinity, expected a finite number")
+            }
+            Self::Draw { found, samples } => {
+                write!(f, "draw: found {found}, expected less than {samples}")
+            }
+            Self::Inconsistent => write!(f, "model and workspace disagree"),
+        }
+    }
+}
+
+impl core::error::Error for PredictError {}
+
+impl Input<'_> {
+    /// Number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(x) => x.len(),
+            Self::F32(x) => x.len(),
+            Self::Quantized(x) => x.len(),
+        }
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the quantized input, `out.len()` values.
+    pub(super) fn quantize(self, model: &Model<'_>, out: &mut [i8]) -> Result<(), PredictError> {
+        if self.len() != out.len() {
+            return Err(PredictError::Length { found: self.len(), expected: out.len() });
+        }
+        let spec = model.manifest().input;
+        let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
+        let channels = usize::from(spec.tensor.channels).max(1);
+        let zero_point = spec.tensor.zero_point;
+        match self {
+            Self::Quantized(x) => out.copy_from_slice(x),
+            Self::U8(x) => {
+                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
+                        *out = number::quantize(f32::from(x), mean, m, zero_point);
+                    }
+                }
+            }
+            Self::F32(x) => {
+                if let Some(index) = x.iter().position(|x| !x.is_finite()) {
+                    return Err(PredictError::NotFinite { index });
+                }
+                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
+                        *out = number::quantize(x, mean, m, zero_point);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

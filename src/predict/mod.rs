@@ -1,0 +1,15 @@
+//! Monte-Carlo prediction in memory that the caller gives.
+//!
+//! A [`Predictor`] couples a checked [`Model`](crate::Model), a [`Config`] and a workspace. The
+//! result of a prediction does not depend on how the work is laid out (`tile`, `cache_mean`).
+
+mod config;
+mod input;
+mod predictor;
+mod summary;
+mod workspace;
+
+pub use config::{Config, ConfigError, Draws, Samples};
+pub use input::{Input, PredictError};
+pub use predictor::{Pass, Predictor};
+pub use summary::{Classification, Prediction};

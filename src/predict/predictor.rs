@@ -1,0 +1,308 @@
+//! The loop over draws.
+
+use super::config::{Config, ConfigError, Draws};
+use super::input::{Input, PredictError};
+use super::summary::{Prediction, Summary};
+use super::workspace::{Buffers, Layout};
+use crate::artifact::{Layer, Model, NoiseKind, Task};
+use crate::bayes::{FirstLayer, Halves, draw_outputs};
+use crate::kernels::Kernels;
+use crate::layers::{self, Frame};
+
+/// One of the passes of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Pass {
+    /// Zero noise.
+    Mean,
+    /// One of the draws of the prediction that the counter stands at; of a plain model only draw 0,
+    /// which is its only pass.
+    Draw(u16),
+}
+
+/// A model ready to predict.
+#[derive(Debug)]
+pub struct Predictor<'m, 'w> {
+    model: &'m Model<'m>,
+    config: Config,
+    kernels: Kernels,
+    layout: Layout,
+    /// The Bayesian first layer, where draws differ.
+    first: Option<FirstLayer<'m>>,
+    counter: u64,
+    /// The stream that the noise buffer holds, for fresh draws.
+    drawn: Option<u64>,
+    /// The stream of this input whose second draw waits in `buffers.twin`.
+    twin_of: Option<u16>,
+    buffers: Buffers<'w>,
+}
+
+impl Model<'_> {
+    /// Bytes of workspace that a [`Predictor`] with these settings needs: exact, 15 bytes of room to
+    /// align its start included.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or the workspace would not fit this target's address space.
+    pub fn workspace_bytes(&self, config: &Config) -> Result<usize, ConfigError> {
+        Layout::new(self, config)?.bytes().ok_or(ConfigError::TooLarge)
+    }
+}
+
+impl<'m, 'w> Predictor<'m, 'w> {
+    /// Couples a model with a workspace of at least [`Model::workspace_bytes`] bytes, at any
+    /// alignment. Fixed draws are drawn here.
+    ///
+    /// # Errors
+    /// If a setting is out of range or the workspace too short.
+    pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
+        let layout = Layout::new(model, &config)?;
+        let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
+        let found = workspace.len();
+        let too_short = ConfigError::Workspace { found, expected };
+        if found < expected {
+            return Err(too_short);
+        }
+        let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
+        let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
+        let kernels = Kernels::detect();
+        let mut predictor =
+            Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
+        predictor.draw_fixed();
+        Ok(predictor)
+    }
+
+    /// Runs other kernels than the detected ones; the results are the same.
+    pub fn set_kernels(&mut self, kernels: Kernels) {
+        self.kernels = kernels;
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Passes that a prediction averages.
+    #[must_use]
+    pub fn samples(&self) -> u16 {
+        self.layout.passes
+    }
+
+    /// Which prediction comes next: fresh draws depend on seed and counter, and on nothing else.
+    pub fn set_counter(&mut self, counter: u64) {
+        self.counter = counter;
+    }
+
+    /// Which prediction comes next; each successful one adds 1.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// Predicts one input.
+    ///
+    /// # Errors
+    /// If the input has the wrong number of values, or one that is not finite.
+    pub fn predict(&mut self, input: Input<'_>) -> Result<Prediction<'_>, PredictError> {
+        self.predict_with(input, |_, _| {})
+    }
+
+    /// Predicts one input and shows each draw: `each(draw, outputs)` with the network's f32 outputs
+    /// (logits before the temperature, or values).
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn predict_with(
+        &mut self,
+        input: Input<'_>,
+        mut each: impl FnMut(u16, &[f32]),
+    ) -> Result<Prediction<'_>, PredictError> {
+        self.load(input)?;
+        let Layout { passes, tile, outputs, .. } = self.layout;
+        let manifest = self.model.manifest();
+        let classify = manifest.task == Task::Classification;
+        let temperature = classify.then_some(manifest.temperature);
+        Summary::clear(self.buffers.mean, self.buffers.spread);
+        let (mut samples, mut entropy) = (0, 0.0);
+        for start in (0..passes).step_by(tile.into()) {
+            let count = tile.min(passes - start);
+            self.run_tile(start, count).ok_or(PredictError::Inconsistent)?;
+            let buffers = &mut self.buffers;
+            let mut summary = Summary::resume(buffers.mean, buffers.spread, samples, entropy);
+            let lanes = buffers.outputs.chunks_exact_mut(outputs).take(count.into());
+            for (draw, outputs) in (start..).zip(lanes) {
+                each(draw, outputs);
+                summary.push(outputs, temperature);
+            }
+            (samples, entropy) = (summary.samples, summary.entropy);
+        }
+        self.counter = self.counter.wrapping_add(1);
+        let buffers = &mut self.buffers;
+        Ok(Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify))
+    }
+
+    /// Runs one pass and shows every int8 tensor right after the layer that wrote it:
+    /// `each(layer index, layer, values)`. Returns the f32 outputs (logits before the temperature, or
+    /// values). The counter stays.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], or if there is no such draw.
+    pub fn trace(
+        &mut self,
+        input: Input<'_>,
+        pass: Pass,
+        mut each: impl FnMut(usize, &Layer, &[i8]),
+    ) -> Result<&[f32], PredictError> {
+        if let Pass::Draw(found) = pass
+            && found >= self.layout.passes
+        {
+            return Err(PredictError::Draw { found, samples: self.layout.passes });
+        }
+        self.load(input)?;
+        let model = self.model;
+        for (index, layer) in model.layers().enumerate() {
+            let done = match pass {
+                Pass::Draw(draw) if index == 0 && self.first.is_some() => {
+                    self.run_first(draw, 0, 1).map(|_| ())
+                }
+                _ => self.run_layer(index, &layer, 0),
+            };
+            done.ok_or(PredictError::Inconsistent)?;
+            if let Some(output) = layer.output() {
+                let values = self.buffers.arenas.get(layers::range(&output));
+                each(index, &layer, values.ok_or(PredictError::Inconsistent)?);
+            }
+        }
+        self.buffers.outputs.get(..self.layout.outputs).ok_or(PredictError::Inconsistent)
+    }
+
+    /// Quantizes the input and computes what all its draws share.
+    fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
+        self.twin_of = None;
+        let buffers = &mut self.buffers;
+        input.quantize(self.model, buffers.input)?;
+        if let Some(first) = &self.first {
+            if !buffers.acc_mean.is_empty() {
+                first.mean(self.kernels, buffers.input, buffers.scratch, buffers.acc_mean);
+            }
+            first.output_noise_scale(buffers.input, buffers.noise_scale);
+        }
+        Ok(())
+    }
+
+    /// Draws `start..start + count`, side by side.
+    fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
+        let model = self.model;
+        let mut skip = 0;
+        if self.first.is_some() {
+            let mut lane = 0;
+            while lane < count {
+                lane += self.run_first(start + lane, lane, count)?;
+            }
+            skip = 1;
+        }
+        for (index, layer) in model.layers().enumerate().skip(skip) {
+            (0..count).try_for_each(|lane| self.run_layer(index, &layer, lane))?;
+        }
+        Some(())
+    }
+
+    /// One layer without noise, in one lane.
+    fn run_layer(&mut self, index: usize, layer: &Layer, lane: u16) -> Option<()> {
+        let Layout { arena, outputs, .. } = self.layout;
+        let lane = usize::from(lane);
+        let buffers = &mut self.buffers;
+        let mut frame = Frame {
+            input: buffers.input,
+            arena: buffers.arenas.get_mut(lane * arena..(lane + 1) * arena)?,
+            scratch: buffers.scratch,
+            outputs: buffers.outputs.get_mut(lane * outputs..(lane + 1) * outputs)?,
+        };
+        layers::run(self.model, self.kernels, index, layer, &mut frame)
+    }
+
+    /// The noisy first layer of a draw, in its lane; with the second draw of its pair where that one
+    /// is in the next lane of this tile of `count`, or has a place to wait. Returns the lanes done.
+    fn run_first(&mut self, draw: u16, lane: u16, count: u16) -> Option<u16> {
+        let antithetic = self.config.antithetic;
+        let (stream, negate) = if antithetic { (draw / 2, draw % 2 == 1) } else { (draw, false) };
+        let partner = antithetic && !negate && draw + 1 < self.layout.passes;
+        let slot = self.draw_stream(stream);
+        let first = self.first?;
+        let range = layers::range(&first.weighted.y);
+        let buffers = &mut self.buffers;
+        let mut lanes = buffers.arenas.chunks_exact_mut(self.layout.arena).skip(lane.into());
+        let this = lanes.next()?.get_mut(range.clone())?;
+        if negate && self.twin_of == Some(stream) {
+            this.copy_from_slice(buffers.twin);
+            return Some(1);
+        }
+        let beside = partner && lane + 1 < count;
+        let twin: &mut [i8] = if beside {
+            lanes.next()?.get_mut(range)?
+        } else if partner && !buffers.twin.is_empty() {
+            self.twin_of = Some(stream);
+            buffers.twin
+        } else {
+            &mut []
+        };
+        let to = Halves { this, twin, negate };
+        match first.kind() {
+            NoiseKind::Weights => {
+                let noise = slot_of(buffers.noise_weights, self.layout.noise_weights, slot)?;
+                let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
+                first.with_weight_noise(self.kernels, input, noise, acc_mean, scratch, to);
+            }
+            NoiseKind::Outputs => {
+                let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
+                first.with_output_noise(buffers.acc_mean, buffers.noise_scale, eps, to);
+            }
+        }
+        Some(if beside { 2 } else { 1 })
+    }
+
+    /// Draws all streams of a predictor with fixed draws.
+    fn draw_fixed(&mut self) {
+        if self.config.draws == Draws::Fixed {
+            for stream in 0..self.layout.streams {
+                self.fill_slot(stream.into(), stream.into());
+            }
+        }
+    }
+
+    /// Makes sure that the noise of a stream of this prediction is in memory; returns its slot.
+    fn draw_stream(&mut self, stream: u16) -> usize {
+        if self.config.draws == Draws::Fixed {
+            return stream.into();
+        }
+        let absolute = self.counter.wrapping_mul(self.layout.streams.into()).wrapping_add(stream.into());
+        if self.drawn != Some(absolute) {
+            self.fill_slot(0, absolute);
+            self.drawn = Some(absolute);
+        }
+        0
+    }
+
+    fn fill_slot(&mut self, slot: usize, stream: u64) {
+        let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
+        let Layout { noise_weights, noise_outputs, .. } = self.layout;
+        let seed = self.config.seed;
+        match first.kind() {
+            NoiseKind::Weights => {
+                let weights = buffers.noise_weights.get_mut(slot * noise_weights..).unwrap_or_default();
+                let count = noise_weights.min(weights.len());
+                first.draw_weights(seed, stream, &mut weights[..count]);
+            }
+            NoiseKind::Outputs => {
+                let eps = buffers.noise_outputs.get_mut(slot * noise_outputs..).unwrap_or_default();
+                let count = noise_outputs.min(eps.len());
+                draw_outputs(seed, stream, &mut eps[..count]);
+            }
+        }
+    }
+}
+
+/// One of the equal slots of a buffer.
+fn slot_of<T>(buffer: &[T], len: usize, slot: usize) -> Option<&[T]> {
+    buffer.get(slot * len..(slot + 1) * len)
+}

@@ -1,0 +1,171 @@
+//! The caller's memory, cut into typed buffers.
+
+use super::config::{Config, ConfigError, Draws, Samples};
+use crate::artifact::{Model, NoiseKind};
+use crate::bayes::FirstLayer;
+use crate::kernels::scratch_values;
+
+/// Every buffer starts at a multiple of this many bytes.
+const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
+
+/// Number of elements of every buffer, and the loop structure they follow from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    /// Passes of a prediction.
+    pub(super) passes: u16,
+    /// Passes side by side; at most `passes`.
+    pub(super) tile: u16,
+    /// Streams of noise of a prediction; 0 without noise.
+    pub(super) streams: u16,
+    input: usize,
+    acc_mean: usize,
+    noise_scale: usize,
+    /// int8 noise weights of one stream.
+    pub(super) noise_weights: usize,
+    /// i16 noise of the outputs of one stream.
+    pub(super) noise_outputs: usize,
+    /// Streams kept in memory.
+    stored: usize,
+    twin: usize,
+    scratch: usize,
+    /// Bytes of one arena, rounded up.
+    pub(super) arena: usize,
+    /// f32 outputs of one pass.
+    pub(super) outputs: usize,
+}
+
+impl Layout {
+    pub(super) fn new(model: &Model<'_>, config: &Config) -> Result<Self, ConfigError> {
+        let samples = match config.samples {
+            Samples::Mean => None,
+            Samples::MonteCarlo(n) if (1..=Config::MAX_SAMPLES).contains(&n) => Some(n),
+            Samples::MonteCarlo(found) => return Err(ConfigError::Samples { found }),
+        };
+        if config.tile == 0 {
+            return Err(ConfigError::Tile);
+        }
+        let manifest = model.manifest();
+        let mut layout = Self {
+            passes: 1,
+            tile: 1,
+            streams: 0,
+            input: usize::try_from(manifest.input.tensor.len()).map_err(|_| ConfigError::TooLarge)?,
+            acc_mean: 0,
+            noise_scale: 0,
+            noise_weights: 0,
+            noise_outputs: 0,
+            stored: 0,
+            twin: 0,
+            scratch: model.layers().map(|layer| scratch_values(&layer)).max().unwrap_or(0),
+            arena: (manifest.arena_bytes as usize)
+                .checked_next_multiple_of(ALIGNMENT)
+                .ok_or(ConfigError::TooLarge)?,
+            outputs: manifest.outputs.into(),
+        };
+        if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
+            layout.add_noise(config, samples, &first);
+        }
+        Ok(layout)
+    }
+
+    fn add_noise(&mut self, config: &Config, samples: u16, first: &FirstLayer<'_>) {
+        self.passes = samples;
+        self.tile = config.tile.min(samples);
+        self.streams = if config.antithetic { samples.div_ceil(2) } else { samples };
+        self.stored = match config.draws {
+            Draws::Fresh => 1,
+            Draws::Fixed => self.streams.into(),
+        };
+        let outputs = first.output_count();
+        match first.kind() {
+            NoiseKind::Weights => {
+                self.noise_weights = first.weight_count();
+                if config.cache_mean {
+                    self.acc_mean = outputs;
+                    let splits_pairs = config.antithetic && self.tile % 2 == 1 && self.tile < samples;
+                    self.twin = if splits_pairs { outputs } else { 0 };
+                }
+            }
+            // Two numbers an output: cheap enough to keep in any case.
+            NoiseKind::Outputs => {
+                self.noise_outputs = outputs;
+                self.acc_mean = outputs;
+                self.noise_scale = outputs;
+            }
+        }
+    }
+
+    /// Bytes of the workspace, with room to align its start.
+    pub(super) fn bytes(&self) -> Option<usize> {
+        let tile = usize::from(self.tile);
+        let sections = [
+            Some(self.input),
+            self.acc_mean.checked_mul(4),
+            self.noise_scale.checked_mul(4),
+            self.noise_weights.checked_mul(self.stored),
+            self.noise_outputs.checked_mul(2).and_then(|n| n.checked_mul(self.stored)),
+            Some(self.twin),
+            self.scratch.checked_mul(2),
+            self.arena.checked_mul(tile),
+            self.outputs.checked_mul(4).and_then(|n| n.checked_mul(tile)),
+            self.outputs.checked_mul(4),
+            self.outputs.checked_mul(4),
+        ];
+        sections.into_iter().try_fold(ALIGNMENT - 1, |sum, bytes| {
+            sum.checked_add(bytes?.checked_next_multiple_of(ALIGNMENT)?)
+        })
+    }
+}
+
+/// The buffers.
+#[derive(Debug)]
+pub(super) struct Buffers<'w> {
+    /// Quantized input.
+    pub(super) input: &'w mut [i8],
+    /// First layer's mean accumulators; empty if they are not kept.
+    pub(super) acc_mean: &'w mut [i32],
+    /// Noise of each output of the first layer for this input, per unit of `eps`.
+    pub(super) noise_scale: &'w mut [f32],
+    /// `[stored streams, weights]`
+    pub(super) noise_weights: &'w mut [i8],
+    /// `[stored streams, outputs of the first layer]`
+    pub(super) noise_outputs: &'w mut [i16],
+    /// First activations of the second draw of a pair that a tile splits.
+    pub(super) twin: &'w mut [i8],
+    pub(super) scratch: &'w mut [i16],
+    /// `[tile, arena]`
+    pub(super) arenas: &'w mut [i8],
+    /// `[tile, outputs]`
+    pub(super) outputs: &'w mut [f32],
+    pub(super) mean: &'w mut [f32],
+    pub(super) spread: &'w mut [f32],
+}
+
+impl<'w> Buffers<'w> {
+    /// Cuts an unaligned workspace of at least `layout.bytes()` bytes.
+    pub(super) fn split(workspace: &'w mut [u8], layout: &Layout) -> Option<Self> {
+        let tile = usize::from(layout.tile);
+        let skip = workspace.as_ptr().addr().wrapping_neg() % ALIGNMENT;
+        let rest = &mut workspace.get_mut(skip..)?;
+        Some(Self {
+            input: take(rest, layout.input)?,
+            acc_mean: take(rest, layout.acc_mean)?,
+            noise_scale: take(rest, layout.noise_scale)?,
+            noise_weights: take(rest, layout.noise_weights * layout.stored)?,
+            noise_outputs: take(rest, layout.noise_outputs * layout.stored)?,
+            twin: take(rest, layout.twin)?,
+            scratch: take(rest, layout.scratch)?,
+            arenas: take(rest, layout.arena * tile)?,
+            outputs: take(rest, layout.outputs * tile)?,
+            mean: take(rest, layout.outputs)?,
+            spread: take(rest, layout.outputs)?,
+        })
+    }
+}
+
+/// The next `count` elements, rounded up to a multiple of 16 bytes.
+fn take<'w, T: bytemuck::Pod>(rest: &mut &'w mut [u8], count: usize) -> Option<&'w mut [T]> {
+    let bytes = count.checked_mul(size_of::<T>())?;
+    let section = rest.split_off_mut(..bytes.checked_next_multiple_of(ALIGNMENT)?)?;
+    bytemuck::try_cast_slice_mut(section.get_mut(..bytes)?).ok()
+}

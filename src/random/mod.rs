@@ -1,0 +1,8 @@
+//! Random numbers: xoshiro128++ streams by (seed, draw), and a Gaussian in integers.
+
+mod gaussian;
+mod stream;
+mod table;
+
+pub use gaussian::{Gaussian, MAX_EPS, MAX_TABLE, UNIT, for_each_value, noise_weight};
+pub use stream::stream;

@@ -1,0 +1,67 @@
+//! `cargo xtask test`: everything that must hold before a change lands, in the order of what fails
+//! soonest. Also the pieces by name, for use while working.
+
+use std::process::{Command, ExitCode};
+
+/// One check: its name on the command line, what it shows, and the cargo calls that make it.
+struct Check {
+    name: &'static str,
+    shows: &'static str,
+    calls: &'static [&'static [&'static str]],
+}
+
+const CHECKS: &[Check] = &[
+    Check { name: "fmt", shows: "formatting", calls: &[&["fmt", "--all", "--check"]] },
+    Check {
+        name: "no-std",
+        shows: "the runtime builds without std and without alloc",
+        calls: &[
+            &["build", "--package", "stf-bnn", "--no-default-features"],
+            &["build", "--package", "stf-bnn", "--no-default-features", "--features", "alloc,defmt"],
+        ],
+    },
+    Check {
+        name: "clippy",
+        shows: "lints",
+        calls: &[&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]],
+    },
+    Check { name: "doc", shows: "documentation", calls: &[&["doc", "--workspace", "--no-deps"]] },
+    Check { name: "unit", shows: "tests", calls: &[&["test", "--workspace"]] },
+];
+
+fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    let chosen: Vec<&Check> = match names.as_slice() {
+        [name] if name == "test" => CHECKS.iter().collect(),
+        [name] => CHECKS.iter().filter(|check| check.name == name.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    if chosen.is_empty() {
+        eprintln!("usage: cargo xtask NAME, one of:");
+        eprintln!("  test     all of the following");
+        for check in CHECKS {
+            eprintln!("  {:<8} {}", check.name, check.shows);
+        }
+        return ExitCode::from(2);
+    }
+    for check in chosen {
+        for call in check.calls {
+            eprintln!("xtask {}: cargo {}", check.name, call.join(" "));
+            if !run(call) {
+                eprintln!("xtask {}: failed: cargo {}", check.name, call.join(" "));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(call: &[&str]) -> bool {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(call);
+    if call[0] == "doc" {
+        command.env("RUSTDOCFLAGS", "--deny warnings");
+    }
+    command.status().is_ok_and(|status| status.success())
+}
