@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 /// Train a network, then make its first layer Bayesian
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
     /// Architecture: mlp, lenet5, cnn4, resnet8, dscnn, mobilenet_v1_025, autoencoder, resnet20
     #[arg(long, value_name = "NAME", required_unless_present = "resume")]
