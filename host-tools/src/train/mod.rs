@@ -14,6 +14,8 @@ mod recipe;
 mod stage1;
 mod stage2;
 mod state;
+#[cfg(test)]
+mod testing;
 pub mod variational;
 
 pub use batches::{Batch, Epoch};

@@ -130,3 +130,6 @@ pub fn validate(
         brier: calibration.brier(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,16 @@ use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
 use super::random::{Purpose, derive};
-use super::state::Stage1State;
+use super::state::{Stage1State, check_finite};
 use super::{TrainData, check_data};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Params, Task};
+use crate::graph::{Graph, NodeParams, Params, Task};
 use std::time::Instant;
 
 const STAGE: u64 = 1;
+
+/// What helps when training diverges.
+const HINT: &str = "try a smaller learning rate or a warm-up";
 
 /// Trains the whole network, from `start` or from fresh weights, until `config.epochs` are done.
 ///
@@ -86,6 +89,8 @@ impl Trainer<'_> {
         })?;
         let training = started.elapsed().as_secs_f64();
         state.epoch += 1;
+        let tensors = state.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
+        check_finite(tensors, state.epoch, HINT)?;
         let validation =
             validate(self.graph, &state.params, None, data.validation, data.preprocessing, 1, config.seed)?;
         Ok(EpochSummary {
@@ -114,7 +119,7 @@ impl Trainer<'_> {
                 what: "training loss",
                 value: loss as f32,
                 epoch: state.epoch + 1,
-                hint: "try a smaller learning rate or a warm-up",
+                hint: HINT,
             });
         }
         self.executor.backward(&state.params, &batch.inputs, &gradient, n, &pass, &mut self.gradients)?;
@@ -147,3 +152,6 @@ pub(super) fn batch_loss(graph: &Graph, outputs: &[f32], batch: &Batch, smoothin
         Task::Reconstruction => half_squared_error(outputs, &batch.inputs),
     }
 }
+
+#[cfg(test)]
+mod tests;

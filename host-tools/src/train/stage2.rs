@@ -11,7 +11,7 @@ use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
 use super::stage1::batch_loss;
-use super::state::Stage2State;
+use super::state::{Stage2State, check_finite};
 use super::variational::{Noise, NoiseShape, add_kl_gradient, initial_log_var, kl, prior_mean};
 use super::{TrainData, check_data};
 use crate::error::{Error, Result};
@@ -21,6 +21,9 @@ use ndarray::ArrayD;
 use std::time::Instant;
 
 const STAGE: u64 = 2;
+
+/// What helps when training diverges.
+const HINT: &str = "try smaller learning rates for mu and log_var, or a smaller delta";
 
 /// Samples of the validation figures between epochs; the last epoch's use `eval_samples`.
 const PROGRESS_SAMPLES: usize = 8;
@@ -130,6 +133,8 @@ impl Trainer<'_> {
         })?;
         let training = started.elapsed().as_secs_f64();
         state.epoch += 1;
+        let mu = kernel(self.graph, &state.params, self.node)?;
+        check_finite([mu, &state.posterior.log_var], state.epoch, HINT)?;
         self.summary(data, state, &totals, training, started)
     }
 
@@ -187,7 +192,7 @@ impl Trainer<'_> {
                 what: "stage-2 loss",
                 value: loss as f32,
                 epoch: state.epoch + 1,
-                hint: "try smaller learning rates for mu and log_var, or a smaller delta",
+                hint: HINT,
             });
         }
         add_kl_gradient(

@@ -1,7 +1,7 @@
 //! States between epochs, and their named tensors in checkpoints.
 
 use super::optimizer::OptimizerState;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
 use crate::run::Checkpoint;
@@ -48,11 +48,9 @@ impl Stage1State {
     /// # Errors
     /// If a tensor or counter is missing or of another shape.
     pub fn load(graph: &Graph, checkpoint: &mut Checkpoint, path: &Path) -> Result<Self> {
-        Ok(Self {
-            epoch: checkpoint.field(path, "epoch")?,
-            params: load_params(graph, checkpoint, path)?,
-            optimizer: load_optimizer(checkpoint, path)?,
-        })
+        let params = load_params(graph, checkpoint, path)?;
+        let optimizer = load_optimizer(checkpoint, path, &trained(graph, &params))?;
+        Ok(Self { epoch: checkpoint.field(path, "epoch")?, params, optimizer })
     }
 }
 
@@ -79,8 +77,28 @@ impl Stage2State {
             params,
             posterior: Posterior { node, log_var: checkpoint.take(path, "posterior/log_var", &shape)? },
             prior_mean: checkpoint.take(path, "prior/mean", &shape)?,
-            optimizer: load_optimizer(checkpoint, path)?,
+            optimizer: load_optimizer(
+                checkpoint,
+                path,
+                &["mu", "log_var"].map(|n| (n.into(), shape.clone())),
+            )?,
         })
+    }
+}
+
+/// Checks that the training steps of an epoch left only finite parameters. A loss shows what a step did
+/// to the weights only in the next step, and the last one has none.
+///
+/// # Errors
+/// If a value is not finite.
+pub(super) fn check_finite<'a>(
+    tensors: impl IntoIterator<Item = &'a ArrayD<f32>>,
+    epoch: usize,
+    hint: &'static str,
+) -> Result<()> {
+    match tensors.into_iter().flatten().find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(&value) => Err(Error::NotFinite { what: "a trained parameter", value, epoch, hint }),
     }
 }
 
@@ -116,19 +134,37 @@ fn store_optimizer(optimizer: &OptimizerState, checkpoint: &mut Checkpoint) {
     checkpoint.meta["optimizer_step"] = optimizer.step.into();
 }
 
-fn load_optimizer(checkpoint: &mut Checkpoint, path: &Path) -> Result<OptimizerState> {
+/// Reads the optimizer's tensors: one for each of `trained`, in its shape.
+fn load_optimizer(
+    checkpoint: &mut Checkpoint,
+    path: &Path,
+    trained: &[(String, Vec<usize>)],
+) -> Result<OptimizerState> {
     let step = checkpoint.field(path, "optimizer_step")?;
-    let mut take = |part: &str| {
+    let mut take = |part: &str, is_needed: bool| -> Result<BTreeMap<String, ArrayD<f32>>> {
         let prefix = format!("optimizer/{part}/");
-        let names: Vec<String> =
-            checkpoint.tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
-        let mut tensors = BTreeMap::new();
-        for name in names {
-            if let Some(tensor) = checkpoint.tensors.remove(&name) {
-                tensors.insert(name[prefix.len()..].to_string(), tensor);
-            }
+        // Before the first step there is none; SGD never has a second.
+        if !is_needed && !checkpoint.tensors.keys().any(|name| name.starts_with(&prefix)) {
+            return Ok(BTreeMap::new());
         }
-        tensors
+        let take = |(name, shape): &(String, Vec<usize>)| {
+            Ok((name.clone(), checkpoint.take(path, &format!("{prefix}{name}"), shape)?))
+        };
+        trained.iter().map(take).collect()
     };
-    Ok(OptimizerState { step, first: take("first"), second: take("second") })
+    Ok(OptimizerState { step, first: take("first", step > 0)?, second: take("second", false)? })
 }
+
+/// Names and shapes of what stage 1 trains.
+fn trained(graph: &Graph, params: &Params) -> Vec<(String, Vec<usize>)> {
+    let mut trained = Vec::new();
+    for (node, params) in graph.nodes.iter().zip(&params.nodes) {
+        for (name, tensor) in params.tensors().filter(|(name, _)| !name.starts_with("running")) {
+            trained.push((format!("{}/{name}", node.name), tensor.shape().to_vec()));
+        }
+    }
+    trained
+}
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,6 @@ impl Noise {
         (kernel.clone(), d_log_var)
     }
 }
+
+#[cfg(test)]
+mod tests;
