@@ -4,7 +4,7 @@ mod common;
 mod data;
 mod demo;
 mod eval;
-mod export;
+pub mod export;
 mod inspect;
 mod predict;
 mod train;
