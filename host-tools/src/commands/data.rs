@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Arguments of `stf data`.
+/// List, describe and download data sets
 #[derive(Debug, Args)]
 pub struct DataArgs {
     #[command(subcommand)]
