@@ -89,7 +89,7 @@ pub struct Hello<'a> {
     pub outputs: u16,
     /// Whether the outputs are class probabilities.
     pub classification: bool,
-    /// Passes of a prediction.
+    /// Samples asked for; 1 for the mean.
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,

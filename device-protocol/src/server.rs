@@ -7,7 +7,7 @@ use crate::message::{
 use heapless::Vec;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Input, Model, PredictError, Predictor};
+use stf_bnn::{Input, Model, PredictError, Predictor, Samples};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
 #[derive(Debug)]
@@ -62,7 +62,10 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             inputs: u32::try_from(manifest.input.tensor.len()).unwrap_or(u32::MAX),
             outputs: manifest.outputs,
             classification: manifest.task == Task::Classification,
-            samples: predictor.samples(),
+            samples: match predictor.config().samples {
+                Samples::Mean => 1,
+                Samples::MonteCarlo(samples) => samples,
+            },
             seed: predictor.config().seed,
             build: cut(build),
         };

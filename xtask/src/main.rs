@@ -1,8 +1,12 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order of what fails
 //! soonest. Also the pieces by name, for use while working.
 
+mod arm;
 mod cross;
 mod dist;
+mod elf;
+mod firmware;
+mod models;
 
 use std::process::{Command, ExitCode};
 
@@ -36,8 +40,15 @@ const CHECKS: &[Check] = &[
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 /// They need what `firmware/setup.sh` installs, hence are no part of `test`.
-const TASKS: &[Task] =
-    &[("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run)];
+const TASKS: &[Task] = &[
+    ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run),
+    (
+        "firmware-test",
+        "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
+        firmware::run,
+    ),
+    ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
+];
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();

@@ -23,7 +23,12 @@ fn main() -> ! {
     let mut server: Server<'_, '_, FRAME_BYTES> = Server::new(MODEL, &model, predictor, BUILD);
     let mut uart = Uart::open();
     #[cfg(feature = "log")]
-    defmt::info!("{=str}: model {=str}, {=usize} bytes of workspace", BUILD, model.manifest().name, WORKSPACE_BYTES);
+    defmt::info!(
+        "{=str}: model {=str}, {=usize} bytes of workspace",
+        BUILD,
+        model.manifest().name,
+        WORKSPACE_BYTES
+    );
     loop {
         let byte = uart.read();
         if let Some(frame) = server.receive(byte) {

@@ -28,8 +28,7 @@ fn main() -> ! {
         if index == 0 {
             stack = stack_bytes();
         }
-        let written =
-            write_bits(&mut out, index, p.mean, p.spread, p.samples, p.classification.as_ref());
+        let written = write_bits(&mut out, index, p.mean, p.spread, p.samples, p.classification.as_ref());
         if written.and_then(|()| out.write_char('\n')).is_err() {
             fail("semihosting closed");
         }
