@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::copy(&map, out.join("memory.x")).map_err(|error| format!("STF_BOARD: {map}: {error}"))?;
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-env=STF_BOARD={board}");
+    if env::var_os("CARGO_FEATURE_LOG").is_some() {
+        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    }
 
     let path = setting("STF_MODEL", "");
     if path.is_empty() {

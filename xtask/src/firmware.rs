@@ -1,6 +1,7 @@
 //! `cargo xtask firmware-test`: Cortex-M firmware in QEMU gives the host's bits, alone and over its
 //! serial line.
 
+use crate::c_firmware;
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
 use crate::elf;
 use crate::models::{Case, cases, same, stf_run};
@@ -54,6 +55,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         selftest(&M4, case, &host)?;
         if index == 0 {
             over_the_line(case, &host)?;
+            c_program(case, &host)?;
         }
     }
     let first = cases.first().ok_or("no model")?;
@@ -110,6 +112,20 @@ fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), Strin
         report(processor, case, &program, memory)?;
     }
     Ok(())
+}
+
+/// The C example, where its compiler is installed.
+fn c_program(case: &Case, host: &Path) -> Result<(), String> {
+    if !c_firmware::available() {
+        eprintln!(
+            "xtask: no arm-none-eabi-gcc here: the C example is not tested (C_FIRMWARE=1 firmware/setup.sh)"
+        );
+        return Ok(());
+    }
+    let model = std::fs::read(&case.model).map_err(|error| format!("{}: {error}", case.model.display()))?;
+    let program = c_firmware::build(&model, &embedded_inputs(case)?)?;
+    let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
+    same("C example on mps2-an386", &printed, &case.bits(&[host])?)
 }
 
 fn report(processor: &Processor, case: &Case, program: &Path, memory: &str) -> Result<(), String> {

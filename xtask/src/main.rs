@@ -2,6 +2,7 @@
 //! soonest. Also the pieces by name, for use while working.
 
 mod arm;
+mod c_firmware;
 mod cross;
 mod dist;
 mod elf;
