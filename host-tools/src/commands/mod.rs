@@ -2,9 +2,12 @@
 
 mod common;
 mod data;
+mod demo;
 mod eval;
+mod export;
 mod inspect;
 mod predict;
+mod train;
 
 use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -22,6 +25,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Train(Box<train::TrainArgs>),
+    Export(export::ExportArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
@@ -41,6 +47,9 @@ impl Cli {
                 .map_err(|error| Error::invalid("threads", error, "a thread pool"))?;
         }
         match self.command {
+            Command::Demo(args) => demo::run(&args),
+            Command::Train(args) => train::run(&args),
+            Command::Export(args) => export::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),

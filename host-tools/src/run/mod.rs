@@ -7,9 +7,14 @@
 //! log.jsonl     one JSON object a line
 //! ```
 
+pub mod chain;
 mod checkpoint;
+mod progress;
+mod settings;
 
 pub use checkpoint::Checkpoint;
+pub use progress::{RunObserver, StageReport, StageReports};
+pub use settings::RunSettings;
 
 use crate::error::{Error, Result};
 use crate::files::write_atomic;

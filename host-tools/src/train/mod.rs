@@ -1,5 +1,67 @@
-//! Training.
+//! Training in two stages: the whole network as usual, then its first kernel by stochastic
+//! variational inference. CPU only, both in terms of the graph's [`executor`].
 
+mod batches;
+mod config;
 pub mod executor;
+pub mod loss;
+pub mod memory;
+mod monte_carlo;
+mod observer;
+mod optimizer;
+mod random;
+mod recipe;
+mod stage1;
+mod stage2;
+mod state;
+#[cfg(test)]
+mod testing;
+pub mod variational;
 
+pub use batches::{Batch, Epoch};
+pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
 pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable};
+pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
+pub use observer::{EpochSummary, Observer, Silent, Validation};
+pub use optimizer::OptimizerState;
+pub use random::{Purpose, Random, derive, normals};
+pub use stage1::stage1;
+pub use stage2::stage2;
+pub use state::{Stage1State, Stage2State, load_params};
+
+use crate::data::{Dataset, Preprocessing};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Task};
+
+/// What a stage is trained and watched on.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Fits the weights.
+    pub train: &'a Dataset,
+    /// Progress figures.
+    pub validation: &'a Dataset,
+    /// Normalisation of both.
+    pub preprocessing: &'a Preprocessing,
+}
+
+/// Checks that the data suit the network.
+fn check_data(graph: &Graph, data: &TrainData<'_>) -> Result<()> {
+    for set in [data.train, data.validation] {
+        set.check_fits(graph.input_shape())?;
+        if set.is_empty() {
+            return Err(Error::invalid(format!("split of {}", set.name), "no example", "at least one"));
+        }
+        let classes = graph.output_shape().len();
+        if graph.task == Task::Classification
+            && let Some(index) = set.labels.iter().position(|&label| label as usize >= classes)
+        {
+            let what = format!("{}: label of example {index}", set.name);
+            return Err(Error::invalid(
+                what,
+                set.labels[index],
+                format!("below {classes}, the network's classes"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,9 +1,12 @@
-//! Convolution forward and backward: patches times kernel, a block of patches at a time.
+//! Convolution forward and backward: directly where the kernels allow it, else patches times kernel, a
+//! block of patches at a time.
 
 use super::depthwise;
+use super::direct::Direct;
 use super::im2col::{Geometry, with_scratch};
 use super::types::{Perturbation, chunk, sum_partials};
 use crate::graph::Window;
+use crate::kernels::direct;
 use crate::kernels::gemm::{Matrix, gemm};
 use crate::kernels::simd::vectorize;
 use rayon::prelude::*;
@@ -25,24 +28,53 @@ pub(super) fn forward(
     if geometry.is_depthwise() {
         return depthwise::forward(geometry, x, weight, bias, y, n);
     }
-    let size = chunk(n);
+    let (prepared, size) = (Prepared::new(geometry, weight), chunk(n));
     y.par_chunks_mut(size * geometry.output.len()).zip(x.par_chunks(size * geometry.input.len())).for_each(
         |(y, x)| {
             for (y, x) in y.chunks_mut(geometry.output.len()).zip(x.chunks(geometry.input.len())) {
-                image_forward(geometry, x, weight, y, false);
-                add_bias(y, bias);
+                prepared.image_forward(x, bias, y, false);
             }
         },
     );
 }
 
-/// One image; adds to `y` if `accumulate`.
+/// A convolution with its kernel in the order that the way it goes wants.
+#[expect(clippy::large_enum_variant, reason = "one lives for a whole batch")]
+enum Prepared<'a> {
+    Direct { direct: Direct, packed: Vec<f32> },
+    Patches { geometry: &'a Geometry, weight: &'a [f32] },
+}
+
+impl<'a> Prepared<'a> {
+    fn new(geometry: &'a Geometry, weight: &'a [f32]) -> Self {
+        match Direct::new(geometry) {
+            Some(direct) => {
+                let mut packed = Vec::new();
+                direct.walk.pack(weight, &mut packed);
+                Self::Direct { direct, packed }
+            }
+            None => Self::Patches { geometry, weight },
+        }
+    }
+
+    /// One image; adds to `y` if `accumulate`.
+    fn image_forward(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32], accumulate: bool) {
+        match self {
+            Self::Direct { direct, packed } => with_scratch([direct.scratch(), 0], |scratch, _| {
+                let image = direct.image(x, scratch);
+                direct::forward(&direct.walk, image, packed, bias, y, accumulate);
+            }),
+            Self::Patches { geometry, weight } => {
+                image_forward(geometry, x, weight, y, accumulate);
+                add_bias(y, bias);
+            }
+        }
+    }
+}
+
+/// One image by patches; adds to `y` if `accumulate`.
 fn image_forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], accumulate: bool) {
     let (patch, channels) = (geometry.patch(), geometry.output.channels);
-    if geometry.is_pointwise() {
-        let (w, x) = (Matrix::transposed(weight, patch), Matrix::rows(x, patch));
-        return gemm([geometry.positions(), channels, patch], x, w, y, channels, accumulate);
-    }
     let per_group = channels / geometry.groups;
     each_block(geometry, x, |group, first, rows, patches| {
         let w = Matrix::transposed(&weight[group * per_group * patch..][..per_group * patch], patch);
@@ -90,13 +122,18 @@ pub(super) fn backward_input(
         return depthwise::backward_input(geometry, dy, weight, dx, n, accumulate);
     }
     // With stride 1 the gradient is itself a convolution, by the flipped kernel: no scattered adds.
-    let flipped = flipped(geometry).map(|transposed| (transposed, flip_weight(geometry, weight)));
+    let transposed = flipped(geometry);
+    let turned = transposed.map(|_| flip_weight(geometry, weight));
+    let flipped = transposed
+        .as_ref()
+        .zip(turned.as_ref())
+        .map(|(transposed, turned)| Prepared::new(transposed, turned));
     let size = chunk(n);
     dx.par_chunks_mut(size * geometry.input.len()).zip(dy.par_chunks(size * geometry.output.len())).for_each(
         |(dx, dy)| {
             for (dx, dy) in dx.chunks_mut(geometry.input.len()).zip(dy.chunks(geometry.output.len())) {
                 match &flipped {
-                    Some((transposed, weight)) => image_forward(transposed, dy, weight, dx, accumulate),
+                    Some(prepared) => prepared.image_forward(dy, None, dx, accumulate),
                     None => image_backward_input(geometry, dy, weight, dx, accumulate),
                 }
             }
@@ -164,48 +201,85 @@ pub(super) fn backward_weight(
     db: Option<&mut [f32]>,
     n: usize,
 ) {
-    let size = chunk(n);
-    let want_bias = db.is_some();
+    let (size, want_bias) = (chunk(n), db.is_some());
+    let way = WeightGradient::new(geometry);
     let partials: Vec<(Vec<f32>, Vec<f32>)> = x
         .par_chunks(size * geometry.input.len())
         .zip(dy.par_chunks(size * geometry.output.len()))
         .map(|(x, dy)| {
-            let mut partial = vec![0.0; dw.len()];
+            let mut partial = vec![0.0; way.len()];
             for (x, dy) in x.chunks(geometry.input.len()).zip(dy.chunks(geometry.output.len())) {
-                if geometry.is_depthwise() {
-                    depthwise::image_backward_weight(geometry, x, dy, &mut partial);
-                } else {
-                    image_backward_weight(geometry, x, dy, &mut partial, true);
-                }
+                way.add_image(x, dy, &mut partial);
             }
             (partial, if want_bias { column_sums(dy, geometry.output.channels) } else { Vec::new() })
         })
         .collect();
     let (weights, biases): (Vec<_>, Vec<_>) = partials.into_iter().unzip();
-    if geometry.is_depthwise() {
-        let mut taps_first = vec![0.0; dw.len()];
-        sum_partials(&weights, &mut taps_first);
-        depthwise::channels_first(&taps_first, geometry.output.channels, dw);
-    } else {
-        sum_partials(&weights, dw);
-    }
+    let mut sum = vec![0.0; way.len()];
+    sum_partials(&weights, &mut sum);
+    way.unpack(&sum, dw);
     if let Some(db) = db {
         sum_partials(&biases, db);
     }
 }
 
-/// `dw[co, patch] (+)= dy^T patches` of one image.
-fn image_backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32], accumulate: bool) {
-    let (patch, channels) = (geometry.patch(), geometry.output.channels);
-    if geometry.is_pointwise() {
-        let (dy, x) = (Matrix::transposed(dy, channels), Matrix::rows(x, patch));
-        return gemm([channels, patch, geometry.positions()], dy, x, dw, patch, accumulate);
+/// The way to a convolution's weight gradient; its sums have an order of their own until unpacked.
+#[expect(clippy::large_enum_variant, reason = "one lives for a whole batch")]
+enum WeightGradient<'a> {
+    Depthwise(&'a Geometry),
+    Direct(Direct),
+    Patches(&'a Geometry),
+}
+
+impl<'a> WeightGradient<'a> {
+    fn new(geometry: &'a Geometry) -> Self {
+        match Direct::new(geometry) {
+            _ if geometry.is_depthwise() => Self::Depthwise(geometry),
+            Some(direct) => Self::Direct(direct),
+            None => Self::Patches(geometry),
+        }
     }
+
+    /// Floats of the sums.
+    fn len(&self) -> usize {
+        match self {
+            Self::Direct(direct) => direct.walk.packed_len(),
+            Self::Depthwise(geometry) | Self::Patches(geometry) => {
+                geometry.output.channels * geometry.patch()
+            }
+        }
+    }
+
+    /// Adds one image's gradient.
+    fn add_image(&self, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        match self {
+            Self::Depthwise(geometry) => depthwise::image_backward_weight(geometry, x, dy, sums),
+            Self::Direct(direct) => with_scratch([direct.scratch(), direct.gradient_scratch()], |a, b| {
+                let (image, dy) = (direct.image(x, a), direct.gradient(dy, b));
+                direct::weight_gradient(&direct.walk, image, dy, sums);
+            }),
+            Self::Patches(geometry) => image_backward_weight(geometry, x, dy, sums),
+        }
+    }
+
+    /// Writes sums in the kernel's order.
+    fn unpack(&self, sums: &[f32], dw: &mut [f32]) {
+        match self {
+            Self::Depthwise(geometry) => depthwise::channels_first(sums, geometry.output.channels, dw),
+            Self::Direct(direct) => direct.walk.unpack(sums, dw),
+            Self::Patches(_) => dw.copy_from_slice(sums),
+        }
+    }
+}
+
+/// `dw[co, patch] += dy^T patches` of one image.
+fn image_backward_weight(geometry: &Geometry, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let (patch, channels) = (geometry.patch(), geometry.output.channels);
     let per_group = channels / geometry.groups;
     each_block(geometry, x, |group, first, rows, patches| {
         let dy = Matrix::transposed(&dy[first * channels + group * per_group..], channels);
         let dw = &mut dw[group * per_group * patch..][..per_group * patch];
-        gemm([per_group, patch, rows], dy, Matrix::rows(patches, patch), dw, patch, accumulate || first > 0);
+        gemm([per_group, patch, rows], dy, Matrix::rows(patches, patch), dw, patch, true);
     });
 }
 
@@ -270,8 +344,7 @@ fn flipout_forward(
             for (i, (y, x)) in images.enumerate() {
                 perturbed.copy_from_slice(weight);
                 signs.add_signed(geometry, task * size + i, signs.delta, &mut perturbed);
-                image_forward(geometry, x, &perturbed, y, false);
-                add_bias(y, bias);
+                Prepared::new(geometry, &perturbed).image_forward(x, bias, y, false);
             }
         });
 }
@@ -290,18 +363,20 @@ pub(super) fn flipout_backward_weight(
         return backward_weight(geometry, x, dy, dw, None, n);
     };
     let signs = Signs { delta, input: input_signs, output: output_signs };
-    let size = chunk(n);
+    let (way, size) = (WeightGradient::new(geometry), chunk(n));
     let partials: Vec<(Vec<f32>, Vec<f32>)> = x
         .par_chunks(size * geometry.input.len())
         .zip(dy.par_chunks(size * geometry.output.len()))
         .enumerate()
         .map(|(task, (x, dy))| {
-            let mut one = vec![0.0; dw.len()];
+            let (mut packed, mut one) = (vec![0.0; way.len()], vec![0.0; dw.len()]);
             let mut mean = vec![0.0; dw.len()];
             let mut noise = vec![0.0; dw.len()];
             let images = x.chunks(geometry.input.len()).zip(dy.chunks(geometry.output.len()));
             for (i, (x, dy)) in images.enumerate() {
-                image_backward_weight(geometry, x, dy, &mut one, false);
+                packed.fill(0.0);
+                way.add_image(x, dy, &mut packed);
+                way.unpack(&packed, &mut one);
                 for (sum, value) in mean.iter_mut().zip(&one) {
                     *sum += value;
                 }

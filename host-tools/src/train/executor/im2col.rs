@@ -37,12 +37,6 @@ impl Geometry {
         self.groups > 1 && self.groups == self.input.channels && self.groups == self.output.channels
     }
 
-    /// Whether the patch matrix is the image itself.
-    pub(super) fn is_pointwise(&self) -> bool {
-        let Window { kernel, stride, pad_begin, pad_end, .. } = self.window;
-        self.groups == 1 && [kernel, stride] == [[1; 2]; 2] && [pad_begin, pad_end] == [[0; 2]; 2]
-    }
-
     /// Rows of the patch matrix that are made at a time.
     pub(super) fn block_rows(&self) -> usize {
         (BLOCK_FLOATS / self.patch().max(1)).max(64)

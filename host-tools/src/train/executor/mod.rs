@@ -10,6 +10,7 @@ mod batch_norm;
 mod conv;
 mod dense;
 mod depthwise;
+mod direct;
 mod elementwise;
 mod forward;
 mod im2col;

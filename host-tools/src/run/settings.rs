@@ -1,0 +1,42 @@
+//! What a run was asked for: everything that decides its result.
+
+use crate::data::Preprocessing;
+use crate::error::Result;
+use crate::graph::{Graph, Shape, architectures};
+use crate::train::{Stage1Config, Stage2Config};
+use serde::{Deserialize, Serialize};
+
+/// Settings of a run, stored as `config.json` in its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// Version of the tool that started the run.
+    pub tool: String,
+    /// Name of the architecture.
+    pub architecture: String,
+    /// The data as named on the command line.
+    pub data: String,
+    /// Short name of the data.
+    pub data_name: String,
+    /// Shape of one example.
+    pub input: Shape,
+    /// Classes, in the order of the outputs.
+    pub class_names: Vec<String>,
+    /// Normalisation, fitted on the training split.
+    pub preprocessing: Preprocessing,
+    /// Seed of splits, weights, order, augmentation and noise.
+    pub seed: u64,
+    /// Stage 1.
+    pub stage1: Stage1Config,
+    /// Stage 2; none for a plain network.
+    pub stage2: Option<Stage2Config>,
+}
+
+impl RunSettings {
+    /// The network that these settings name.
+    ///
+    /// # Errors
+    /// If there is no such architecture, or it does not fit the input.
+    pub fn graph(&self) -> Result<Graph> {
+        architectures::build(&self.architecture, self.input, self.class_names.len())
+    }
+}

@@ -1,0 +1,234 @@
+//! Settings of both training stages.
+
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Op};
+use serde::{Deserialize, Serialize};
+
+/// How gradients become steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent; weight decay is added to the gradient.
+    Sgd {
+        /// Share of the last step that is kept.
+        momentum: f32,
+        /// Whether the gradient is taken ahead of the step.
+        nesterov: bool,
+    },
+    /// Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adam {
+        /// Decay of the mean of gradients.
+        beta1: f32,
+        /// Decay of the mean of squared gradients.
+        beta2: f32,
+    },
+}
+
+impl Optimizer {
+    /// Adam with its authors' decays.
+    pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999 };
+    /// Nesterov momentum 0.9.
+    pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: true };
+}
+
+/// How the learning rate changes over training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Half a cosine from the full rate to zero.
+    Cosine,
+    /// Multiplied by `gamma` at each of these shares (0 to 1) of training.
+    Step {
+        /// Shares of training, ascending.
+        milestones: Vec<f32>,
+        /// Factor at each.
+        gamma: f32,
+    },
+}
+
+impl Schedule {
+    /// Factor of the learning rate at `step` of `total`, after a linear warm-up over `warmup` steps.
+    #[must_use]
+    pub fn factor(&self, step: usize, total: usize, warmup: usize) -> f32 {
+        if step < warmup {
+            return (step + 1) as f32 / warmup as f32;
+        }
+        let progress = (step - warmup) as f32 / (total.saturating_sub(warmup)).max(1) as f32;
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine => 0.5 * (1.0 + (std::f32::consts::PI * progress).cos()),
+            Self::Step { milestones, gamma } => {
+                gamma.powi(milestones.iter().filter(|&&at| progress >= at).count() as i32)
+            }
+        }
+    }
+}
+
+/// Random changes of training images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Augment {
+    /// Shifts by up to so many pixels in each direction; what comes in is raw 0: black.
+    pub shift: usize,
+    /// Mirrors half of the images left to right.
+    pub flip: bool,
+}
+
+/// Settings of stage 1: the whole network, as usual.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage1Config {
+    /// Passes over the training split.
+    pub epochs: usize,
+    /// Examples of one step.
+    pub batch_size: usize,
+    /// How gradients become steps.
+    pub optimizer: Optimizer,
+    /// Step size before the schedule.
+    pub learning_rate: f32,
+    /// Decay of kernels; biases and batch norm have none.
+    pub weight_decay: f32,
+    /// Change of the learning rate.
+    pub schedule: Schedule,
+    /// Epochs of linear warm-up.
+    pub warmup_epochs: usize,
+    /// Probability mass spread over all classes.
+    pub label_smoothing: f32,
+    /// Random changes of images.
+    pub augment: Augment,
+    /// Seed of initial weights, order and augmentation.
+    pub seed: u64,
+}
+
+/// How the gradient of the expected loss is estimated. All three are unbiased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Estimator {
+    /// One perturbation with random signs for each example (Wen et al. 2018).
+    Flipout,
+    /// Noise on the outputs (Kingma et al. 2015); dense first layers only.
+    Local,
+    /// One sampled kernel for the whole batch (Blundell et al. 2015).
+    Weight,
+}
+
+/// Where the prior is centred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PriorMean {
+    /// At the stage-1 weights.
+    Map,
+    /// At zero.
+    Zero,
+}
+
+/// Settings of stage 2: the first kernel alone, by stochastic variational inference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage2Config {
+    /// Passes over the training split.
+    pub epochs: usize,
+    /// Examples of one step.
+    pub batch_size: usize,
+    /// Gradient estimator.
+    pub estimator: Estimator,
+    /// Centre of the prior.
+    pub prior: PriorMean,
+    /// Standard deviation of the prior.
+    pub prior_sigma: f32,
+    /// Temperature of the posterior: factor of the KL term; 1 is Bayes' rule.
+    pub temperature: f32,
+    /// Start: `sigma = max(delta * |w|, sigma_floor)`.
+    pub delta: f32,
+    /// Least sigma at the start.
+    pub sigma_floor: f32,
+    /// Epochs over which the KL term grows linearly to its full weight.
+    pub kl_warmup_epochs: usize,
+    /// Adam's step size for mu.
+    pub lr_mu: f32,
+    /// Adam's step size for log_var.
+    pub lr_log_var: f32,
+    /// Change of both learning rates.
+    pub schedule: Schedule,
+    /// Random changes of images.
+    pub augment: Augment,
+    /// Seed of order, augmentation and noise.
+    pub seed: u64,
+    /// Monte-Carlo samples of the validation figures.
+    pub eval_samples: usize,
+}
+
+impl Stage1Config {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// For the first that cannot work; names it.
+    pub fn check(&self) -> Result<()> {
+        require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
+        positive("learning rate", self.learning_rate)?;
+        not_negative("weight decay", self.weight_decay)?;
+        let smoothing = self.label_smoothing;
+        require("label smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 to below 1")
+    }
+}
+
+impl Stage2Config {
+    /// Checks every setting against the network.
+    ///
+    /// # Errors
+    /// For the first that cannot work; names it.
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
+        positive("prior sigma", self.prior_sigma)?;
+        not_negative("temperature", self.temperature)?;
+        not_negative("delta", self.delta)?;
+        positive("sigma floor", self.sigma_floor)?;
+        positive("learning rate of mu", self.lr_mu)?;
+        positive("learning rate of log_var", self.lr_log_var)?;
+        let first = graph.first_weighted()?;
+        if self.estimator == Estimator::Local && !matches!(graph.nodes[first].op, Op::Dense { .. }) {
+            return Err(Error::invalid(
+                "estimator local",
+                format!("first layer {} is a convolution", graph.nodes[first].name),
+                "a dense first layer: the positions of a convolution share their weights' noise, which local noise would drop",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn require(what: &str, found: f32, holds: bool, expected: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::invalid(what, found, expected)) }
+}
+
+fn positive(what: &str, value: f32) -> Result<()> {
+    require(what, value, value.is_finite() && value > 0.0, "a finite number above 0")
+}
+
+fn not_negative(what: &str, value: f32) -> Result<()> {
+    require(what, value, value.is_finite() && value >= 0.0, "a finite number of at least 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules_start_full_and_end_where_they_should() {
+        let step = Schedule::Step { milestones: vec![0.5, 0.75], gamma: 0.1 };
+        for (schedule, middle, end) in
+            [(Schedule::Constant, 1.0, 1.0), (Schedule::Cosine, 0.5, 0.0), (step, 0.1, 0.01)]
+        {
+            assert!((schedule.factor(0, 100, 0) - 1.0).abs() < 1e-6);
+            assert!((schedule.factor(50, 100, 0) - middle).abs() < 1e-6);
+            assert!((schedule.factor(100, 100, 0) - end).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn warm_up_is_linear_and_then_the_schedule_starts() {
+        let schedule = Schedule::Cosine;
+        assert_eq!(schedule.factor(0, 100, 10), 0.1);
+        assert_eq!(schedule.factor(9, 100, 10), 1.0);
+        assert_eq!(schedule.factor(10, 100, 10), 1.0);
+    }
+}

@@ -1,0 +1,78 @@
+//! What training tells while it runs.
+
+use super::state::{Stage1State, Stage2State};
+use crate::error::Result;
+use serde::Serialize;
+
+/// Figures of the validation split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Validation {
+    /// Share of correct classes; 0 for a reconstruction.
+    pub accuracy: f64,
+    /// Negative log likelihood, nats; the loss for a reconstruction.
+    pub nll: f64,
+    /// Expected calibration error, 15 bins; 0 for a reconstruction.
+    pub ece: f64,
+    /// Brier score, summed over classes; 0 for a reconstruction.
+    pub brier: f64,
+}
+
+/// Figures of one epoch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EpochSummary {
+    /// 1 or 2.
+    pub stage: u8,
+    /// Epochs finished, this one included.
+    pub epoch: usize,
+    /// Epochs of the stage.
+    pub epochs: usize,
+    /// Mean training objective.
+    pub loss: f64,
+    /// Stage 2: mean negative log likelihood part of the loss.
+    pub nll: Option<f64>,
+    /// Stage 2: KL(q || p) at the end of the epoch, summed over weights, nats.
+    pub kl: Option<f64>,
+    /// Validation figures; stage 2's are Monte-Carlo means.
+    pub validation: Validation,
+    /// Seconds, validation included.
+    pub seconds: f64,
+    /// Training examples a second, validation not included.
+    pub images_per_second: f64,
+}
+
+/// Follows a training run.
+pub trait Observer {
+    /// After each step: `done` of `total` steps of this epoch (from 1), with the step's loss.
+    fn batch(&mut self, stage: u8, epoch: usize, done: usize, total: usize, loss: f64);
+
+    /// After each epoch of stage 1; the place for a checkpoint.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being stored; training stops.
+    fn stage1_epoch(&mut self, summary: &EpochSummary, state: &Stage1State) -> Result<()>;
+
+    /// After each epoch of stage 2; the place for a checkpoint.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being stored; training stops.
+    fn stage2_epoch(&mut self, summary: &EpochSummary, state: &Stage2State) -> Result<()>;
+
+    /// Asked after each step; `true` ends training with [`crate::Error::Interrupted`].
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn batch(&mut self, _: u8, _: usize, _: usize, _: usize, _: f64) {}
+    fn stage1_epoch(&mut self, _: &EpochSummary, _: &Stage1State) -> Result<()> {
+        Ok(())
+    }
+    fn stage2_epoch(&mut self, _: &EpochSummary, _: &Stage2State) -> Result<()> {
+        Ok(())
+    }
+}

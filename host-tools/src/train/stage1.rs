@@ -1,0 +1,157 @@
+//! Stage 1: the whole network, as usual.
+
+use super::batches::{Batch, Epoch};
+use super::config::Stage1Config;
+use super::executor::{Executor, Gradients, Pass, Trainable};
+use super::loss::{half_squared_error, softmax_cross_entropy};
+use super::monte_carlo::validate;
+use super::observer::{EpochSummary, Observer};
+use super::optimizer::OptimizerState;
+use super::random::{Purpose, derive};
+use super::state::{Stage1State, check_finite};
+use super::{TrainData, check_data};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeParams, Params, Task};
+use std::time::Instant;
+
+const STAGE: u64 = 1;
+
+/// What helps when training diverges.
+const HINT: &str = "try a smaller learning rate or a warm-up";
+
+/// Trains the whole network, from `start` or from fresh weights, until `config.epochs` are done.
+///
+/// The same seed gives the same bits, whatever the number of threads and wherever it was resumed.
+///
+/// # Errors
+/// If a setting cannot work, the data do not fit the network, the loss diverges, or the observer
+/// stops the run.
+pub fn stage1(
+    graph: &Graph,
+    data: TrainData<'_>,
+    config: &Stage1Config,
+    start: Option<Stage1State>,
+    observer: &mut dyn Observer,
+) -> Result<Stage1State> {
+    config.check()?;
+    check_data(graph, &data)?;
+    let mut state = start.unwrap_or_else(|| Stage1State {
+        epoch: 0,
+        params: Params::initialise(graph, config.seed),
+        optimizer: OptimizerState::default(),
+    });
+    let mut trainer = Trainer {
+        graph,
+        config,
+        executor: Executor::for_training(graph, config.batch_size.min(data.train.len()), Trainable::All)?,
+        gradients: Gradients::zeros(graph, Trainable::All),
+    };
+    while state.epoch < config.epochs {
+        let summary = trainer.epoch(&data, &mut state, observer)?;
+        observer.stage1_epoch(&summary, &state)?;
+    }
+    Ok(state)
+}
+
+struct Trainer<'a> {
+    graph: &'a Graph,
+    config: &'a Stage1Config,
+    executor: Executor,
+    gradients: Gradients,
+}
+
+impl Trainer<'_> {
+    fn epoch(
+        &mut self,
+        data: &TrainData<'_>,
+        state: &mut Stage1State,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochSummary> {
+        let started = Instant::now();
+        let config = self.config;
+        let batches = Epoch {
+            data: data.train,
+            preprocessing: data.preprocessing,
+            augment: config.augment,
+            batch_size: config.batch_size,
+            seed: (config.seed, STAGE, state.epoch as u64),
+        };
+        let (total, epoch) = (batches.len(), state.epoch);
+        let (mut loss_sum, mut seen) = (0.0, 0);
+        batches.each(|step, batch| {
+            let at = epoch * total + step;
+            let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
+            let loss = self.step(state, &batch, config.learning_rate * factor, at)?;
+            loss_sum += loss * batch.labels.len() as f64;
+            seen += batch.labels.len();
+            observer.batch(1, epoch + 1, step + 1, total, loss);
+            if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
+        })?;
+        let training = started.elapsed().as_secs_f64();
+        state.epoch += 1;
+        let tensors = state.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
+        check_finite(tensors, state.epoch, HINT)?;
+        let validation =
+            validate(self.graph, &state.params, None, data.validation, data.preprocessing, 1, config.seed)?;
+        Ok(EpochSummary {
+            stage: 1,
+            epoch: state.epoch,
+            epochs: config.epochs,
+            loss: loss_sum / seen.max(1) as f64,
+            nll: None,
+            kl: None,
+            validation,
+            seconds: started.elapsed().as_secs_f64(),
+            images_per_second: seen as f64 / training,
+        })
+    }
+
+    fn step(&mut self, state: &mut Stage1State, batch: &Batch, learning_rate: f32, at: usize) -> Result<f64> {
+        let n = batch.labels.len();
+        let pass = Pass {
+            dropout_seed: derive(self.config.seed, Purpose::Dropout, &[at as u64]),
+            ..Pass::default()
+        };
+        let outputs = self.executor.forward(&state.params, &batch.inputs, n, &pass)?;
+        let (loss, gradient) = batch_loss(self.graph, outputs, batch, self.config.label_smoothing);
+        if !loss.is_finite() {
+            return Err(Error::NotFinite {
+                what: "training loss",
+                value: loss as f32,
+                epoch: state.epoch + 1,
+                hint: HINT,
+            });
+        }
+        self.executor.backward(&state.params, &batch.inputs, &gradient, n, &pass, &mut self.gradients)?;
+        self.executor.update_running_statistics(&mut state.params);
+        self.apply(state, learning_rate);
+        Ok(loss)
+    }
+
+    fn apply(&self, state: &mut Stage1State, learning_rate: f32) {
+        state.optimizer.advance();
+        for (id, gradients) in self.gradients.nodes.iter().enumerate() {
+            for (name, value) in state.params.nodes[id].tensors_mut() {
+                let Some((_, gradient)) = gradients.tensors().find(|(other, _)| *other == name) else {
+                    continue;
+                };
+                let decay = if name == "weight" { self.config.weight_decay } else { 0.0 };
+                let key = format!("{}/{name}", self.graph.nodes[id].name);
+                state.optimizer.apply(self.config.optimizer, &key, value, gradient, learning_rate, decay);
+            }
+        }
+    }
+}
+
+/// Loss of a batch and its gradient with respect to the outputs.
+pub(super) fn batch_loss(graph: &Graph, outputs: &[f32], batch: &Batch, smoothing: f32) -> (f64, Vec<f32>) {
+    match graph.task {
+        Task::Classification => {
+            softmax_cross_entropy(outputs, &batch.labels, graph.output_shape().len(), smoothing)
+        }
+        Task::Reconstruction => half_squared_error(outputs, &batch.inputs),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! The `stf` command as a user meets it: results, resumed runs, and what it says of bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+fn stf(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
+    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    stf(args).output().unwrap()
+}
+
+/// Standard output of a call that succeeds.
+fn ok(args: &[&str]) -> String {
+    let output = run(args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The error line of a call that fails with exit status 1 and prints nothing else.
+fn fails(args: &[&str]) -> String {
+    let output = run(args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(stderr.lines().count(), 1, "{args:?}: one line, but: {stderr}");
+    stderr
+}
+
+fn mentions(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} is missing from: {text}");
+    }
+}
+
+/// A short run on the embedded digits; `extra` changes it.
+fn train(folder: &Path, extra: &[&str]) -> Command {
+    let mut command = stf(&["train", "--arch", "lenet5", "--data", "digits", "--out"]);
+    command.arg(folder).args(["--eval-samples", "4", "--seed", "5"]).args(extra);
+    if !extra.contains(&"--epochs") {
+        command.args(["--epochs", "3", "--bayes-epochs", "3"]);
+    }
+    command
+}
+
+fn trained(dir: &TempDir) -> PathBuf {
+    let folder = dir.path().join("run");
+    assert!(train(&folder, &[]).output().unwrap().status.success());
+    folder
+}
+
+fn export(folder: &Path, out: &Path) -> Vec<u8> {
+    ok(&["export", folder.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    fs::read(out).unwrap()
+}
+
+#[test]
+fn the_chain_gives_figures_and_predictions() {
+    let dir = TempDir::new().unwrap();
+    let (folder, model) = (trained(&dir), dir.path().join("model.stf"));
+    let bytes = export(&folder, &model);
+    assert_eq!(bytes, export(&folder, &dir.path().join("again.stf")), "the same run gives the same artifact");
+    let model = model.to_str().unwrap();
+
+    let eval = ok(&["eval", model, "--data", "digits", "--json", "--ood", "digits"]);
+    let eval: serde_json::Value = serde_json::from_str(&eval).unwrap();
+    for field in
+        ["model", "data", "n", "num_samples", "mean_passes", "accuracy", "nll", "brier", "ece", "seed", "ood"]
+    {
+        assert!(eval.get(field).is_some(), "{field} is missing from {eval}");
+    }
+    assert!(eval["accuracy"].as_f64().unwrap() > 0.5 && eval["mean_passes"] == 8.0);
+    assert!(eval["ood"][0]["auroc"]["mutual_information"].is_number());
+    let mean = ok(&["eval", model, "--data", "digits", "--baseline", "mean", "--json"]);
+    let mean: serde_json::Value = serde_json::from_str(&mean).unwrap();
+    assert!(mean["mean_passes"] == 1.0 && mean["num_samples"] == 1);
+
+    let image = dir.path().join("digit.png");
+    image::GrayImage::from_pixel(8, 8, image::Luma([90])).save(&image).unwrap();
+    let predict = || ok(&["predict", model, image.to_str().unwrap(), "--json", "--seed", "3"]);
+    let prediction: serde_json::Value = serde_json::from_str(&predict()).unwrap();
+    for field in
+        ["class", "probabilities", "predictive_entropy", "expected_entropy", "mutual_information", "samples"]
+    {
+        assert!(prediction.get(field).is_some(), "{field} is missing from {prediction}");
+    }
+    assert_eq!(prediction, serde_json::from_str::<serde_json::Value>(&predict()).unwrap());
+
+    let inspect = ok(&["inspect", model]);
+    mentions(
+        &inspect,
+        &["Bayesian", "MACs", "arena", "tile 8", "log-variance 150 bytes", "mean 150 bytes", "digits"],
+    );
+}
+
+/// Killed without warning in either stage, a resumed run ends with the bytes of an unbroken one.
+#[test]
+fn a_killed_run_resumes_to_the_same_artifact() {
+    let dir = TempDir::new().unwrap();
+    let whole = dir.path().join("whole");
+    let longer = ["--epochs", "6", "--bayes-epochs", "6"];
+    assert!(train(&whole, &longer).output().unwrap().status.success());
+    let expected = export(&whole, &dir.path().join("whole.stf"));
+
+    for (name, lines) in [("first", 2), ("second", 8)] {
+        let folder = dir.path().join(name);
+        let mut child = train(&folder, &longer).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let (log, deadline) = (folder.join("log.jsonl"), Instant::now() + Duration::from_secs(120));
+        while fs::read_to_string(&log).map_or(0, |log| log.lines().count()) < lines {
+            assert!(Instant::now() < deadline, "no epoch came");
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ok(&["train", "--resume", "--out", folder.to_str().unwrap()]);
+        let resumed = export(&folder, &dir.path().join("resumed.stf"));
+        assert!(resumed == expected, "killed in stage {name}: the artifact differs");
+        let epochs = fs::read_to_string(&log).unwrap().lines().count();
+        assert_eq!(epochs, 12, "each epoch is logged once");
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_artifact() {
+    let dir = TempDir::new().unwrap();
+    let bytes = |threads: &str| {
+        let folder = dir.path().join(threads);
+        assert!(train(&folder, &["--threads", threads]).output().unwrap().status.success());
+        export(&folder, &dir.path().join("model.stf"))
+    };
+    assert!(bytes("1") == bytes("3"));
+}
+
+#[test]
+fn wrong_usage_has_status_two() {
+    for args in
+        [&["train"][..], &["eval"], &["no-such-command"], &["eval", "x.stf", "--data", "digits", "-k", "0"]]
+    {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn bad_settings_are_named() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("run");
+    let out = out.to_str().unwrap();
+    let train = |args: &[&str]| {
+        let mut all = vec!["train", "--out", out];
+        all.extend(args);
+        fails(&all)
+    };
+    mentions(&train(&["--arch", "lenet6", "--data", "digits"]), &["lenet6", "lenet5", "resnet8"]);
+    mentions(&train(&["--arch", "mlp", "--data", "no-such-data"]), &["no-such-data"]);
+    mentions(&train(&["--arch", "mlp", "--data", "mnist"]), &["mnist", "stf data fetch mnist"]);
+    mentions(&train(&["--arch", "mlp", "--data", "digits", "--lr", "-1"]), &["learning rate", "-1"]);
+    mentions(&train(&["--arch", "mlp", "--data", "digits", "--prior-sigma", "0"]), &["prior sigma", "0"]);
+    mentions(
+        &train(&["--arch", "lenet5", "--data", "digits", "--estimator", "local"]),
+        &["local", "convolution"],
+    );
+    assert!(!Path::new(out).join("config.json").exists(), "nothing was started");
+}
+
+#[test]
+fn a_folder_is_not_trained_into_twice() {
+    let dir = TempDir::new().unwrap();
+    let folder = trained(&dir);
+    let output = train(&folder, &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    mentions(&String::from_utf8_lossy(&output.stderr), &["run", "--resume", "--force"]);
+    let empty = dir.path().join("empty");
+    mentions(&fails(&["train", "--resume", "--out", empty.to_str().unwrap()]), &["config.json"]);
+    mentions(&fails(&["export", empty.to_str().unwrap(), "--out", "x.stf"]), &["config.json"]);
+    assert!(!Path::new("x.stf").exists());
+}
+
+#[test]
+fn a_diverging_run_stops_with_a_hint() {
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().join("run");
+    let output =
+        train(&folder, &["--optimizer", "sgd", "--lr", "1e30", "--warmup-epochs", "0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    mentions(&String::from_utf8_lossy(&output.stderr), &["loss", "epoch 1", "learning rate"]);
+}
+
+/// An artifact cut anywhere, or of other data, is refused in one line that names the file.
+#[test]
+fn damaged_artifacts_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let model = dir.path().join("model.stf");
+    let bytes = export(&trained(&dir), &model);
+    let cut = dir.path().join("cut.stf");
+    for length in [0, 1, 16, 31, 32, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&cut, &bytes[..length]).unwrap();
+        mentions(&fails(&["inspect", cut.to_str().unwrap()]), &["cut.stf"]);
+        mentions(&fails(&["eval", cut.to_str().unwrap(), "--data", "digits"]), &["cut.stf"]);
+    }
+    mentions(&fails(&["inspect", dir.path().join("none.stf").to_str().unwrap()]), &["none.stf", "read"]);
+
+    let image = dir.path().join("wide.png");
+    image::GrayImage::from_pixel(9, 8, image::Luma([90])).save(&image).unwrap();
+    mentions(
+        &fails(&["predict", model.to_str().unwrap(), image.to_str().unwrap()]),
+        &["wide.png", "8x9x1", "8x8x1"],
+    );
+    fs::write(&image, b"no image").unwrap();
+    mentions(&fails(&["predict", model.to_str().unwrap(), image.to_str().unwrap()]), &["wide.png"]);
+}
+
+/// A full disk: `/dev/full` refuses every byte, and a folder that cannot be written leaves nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_one_line() {
+    let dir = TempDir::new().unwrap();
+    let folder = trained(&dir);
+    mentions(&fails(&["export", folder.to_str().unwrap(), "--out", "/dev/full"]), &["/dev/full", "space"]);
+    let nowhere = dir.path().join("no/such/folder/model.stf");
+    mentions(
+        &fails(&["export", folder.to_str().unwrap(), "--out", nowhere.to_str().unwrap()]),
+        &["model.stf"],
+    );
+}
+
+#[test]
+fn the_demo_writes_model_and_report() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("demo");
+    let text = ok(&["demo", "--out", out.to_str().unwrap()]);
+    mentions(&text, &["plain", "STF-BNN", "float", "int8", "NLL", "ECE", "Brier"]);
+    let report: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(out.join("report.json")).unwrap()).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert!(row["accuracy"].as_f64().unwrap() > 0.9, "{row}");
+    }
+    ok(&["inspect", out.join("model.stf").to_str().unwrap(), "--json"]);
+}
