@@ -31,6 +31,21 @@ pub fn model() -> Model<'static> {
     }
 }
 
+/// Marks the start of what an instruction counter in the emulator should count: an instruction that does
+/// nothing, and that no compiler emits.
+#[inline(always)]
+pub fn count_from_here() {
+    // SAFETY: copies a register to itself.
+    unsafe { core::arch::asm!("mov r10, r10", options(nostack, preserves_flags)) }
+}
+
+/// Marks the end of what is counted.
+#[inline(always)]
+pub fn count_to_here() {
+    // SAFETY: copies a register to itself.
+    unsafe { core::arch::asm!("mov r11, r11", options(nostack, preserves_flags)) }
+}
+
 /// Ends the program with a failure, in words, if a debugger or an emulator listens.
 pub fn fail(message: &str) -> ! {
     hprintln!("failed: {}", message);

@@ -8,7 +8,10 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hio;
 use stf_bnn::{Input, Predictor};
 use stf_device_protocol::write_bits;
-use stf_firmware::{CONFIG, INPUT_VALUES, INPUTS, WORKSPACE_BYTES, fail, model, stack_bytes, succeed};
+use stf_firmware::{
+    CONFIG, INPUT_VALUES, INPUTS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model, stack_bytes,
+    succeed,
+};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -20,10 +23,14 @@ fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     let Ok(mut out) = hio::hstdout() else { fail("no semihosting") };
     let model = model();
+    let check_stack = stack_bytes();
     let Ok(mut predictor) = Predictor::new(&model, CONFIG, WORKSPACE) else { fail("no predictor") };
     let mut stack = 0;
     for (index, input) in INPUTS.chunks_exact(INPUT_VALUES).enumerate() {
-        let Ok(p) = predictor.predict(Input::U8(input)) else { fail("no prediction") };
+        count_from_here();
+        let result = predictor.predict(Input::U8(input));
+        count_to_here();
+        let Ok(p) = result else { fail("no prediction") };
         // Before the first line is printed: formatting has a stack of its own.
         if index == 0 {
             stack = stack_bytes();
@@ -33,6 +40,6 @@ fn main() -> ! {
             fail("semihosting closed");
         }
     }
-    let _ = writeln!(out, "memory: workspace {WORKSPACE_BYTES} stack {stack}");
+    let _ = writeln!(out, "memory: workspace {WORKSPACE_BYTES}, stack {stack} (loading alone {check_stack})");
     succeed()
 }
