@@ -1,6 +1,14 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order of what fails
 //! soonest. Also the pieces by name, for use while working.
 
+mod arm;
+mod c_firmware;
+mod cross;
+mod dist;
+mod elf;
+mod firmware;
+mod models;
+
 use std::process::{Command, ExitCode};
 
 /// One check: its name on the command line, what it shows, and the cargo calls that make it.
@@ -29,8 +37,31 @@ const CHECKS: &[Check] = &[
     Check { name: "unit", shows: "tests", calls: &[&["test", "--workspace"]] },
 ];
 
+/// A task that is more than cargo calls: its name, what it does, and the function.
+type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
+
+/// They need what `firmware/setup.sh` installs, hence are no part of `test`.
+const TASKS: &[Task] = &[
+    ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run),
+    (
+        "firmware-test",
+        "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
+        firmware::run,
+    ),
+    ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
+];
+
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((name, _, task)) = TASKS.iter().find(|(name, ..)| names.first().is_some_and(|n| n == name)) {
+        return match task(&names[1..]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("xtask {name}: {message}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let chosen: Vec<&Check> = match names.as_slice() {
         [name] if name == "test" => CHECKS.iter().collect(),
         [name] => CHECKS.iter().filter(|check| check.name == name.as_str()).collect(),
@@ -41,6 +72,10 @@ fn main() -> ExitCode {
         eprintln!("  test     all of the following");
         for check in CHECKS {
             eprintln!("  {:<8} {}", check.name, check.shows);
+        }
+        eprintln!("or a task:");
+        for (name, does, _) in TASKS {
+            eprintln!("  {name} {does}");
         }
         return ExitCode::from(2);
     }

@@ -1,0 +1,521 @@
+/*
+ * stf-bnn: int8 networks whose first layer is Bayesian, in the caller's memory.
+ *
+ * Made by cbindgen from c-api/src: do not edit (STF_UPDATE_HEADER=1 cargo test -p stf-bnn-c --test header).
+ *
+ * No function allocates, and there are no globals: different objects may be used from different
+ * threads at once; one predictor or one calibration by one thread at a time. A model that is loaded
+ * may be shared. Every pointer is checked for NULL and alignment; what the library cannot check is
+ * that a pointer leads to as much memory as its length says, and that memory stays where it is as
+ * long as the comments ask for.
+ */
+
+#ifndef STF_BNN_H
+#define STF_BNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ Confidence bins of the calibration error: bin `i` is `(i/15, (i+1)/15]`.
+ */
+#define STF_CALIBRATION_BINS 15
+
+/*
+ Alignment, in bytes, that `stf_model_load` asks of an artifact.
+ */
+#define STF_ARTIFACT_ALIGNMENT 16
+
+/*
+ Result of a call. 0 is success; every other value leaves outputs untouched unless its function
+ says otherwise.
+ */
+enum stf_status
+#ifdef __cplusplus
+  : int32_t
+#endif // __cplusplus
+ {
+  /*
+   Success.
+   */
+  STF_STATUS_OK = 0,
+  /*
+   A pointer is NULL.
+   */
+  STF_STATUS_NULL_POINTER = 1,
+  /*
+   A pointer is not aligned: artifacts at 16 bytes, everything else as its C type.
+   */
+  STF_STATUS_MISALIGNED = 2,
+  /*
+   An object is not initialised: it was not made by its `stf_..._load` or `stf_..._init`.
+   */
+  STF_STATUS_NOT_INITIALISED = 3,
+  /*
+   Two memory ranges overlap that must not, such as the workspace and the input.
+   */
+  STF_STATUS_OVERLAP = 4,
+  /*
+   A length is longer than memory can be.
+   */
+  STF_STATUS_BAD_LENGTH = 5,
+  /*
+   The bytes are no artifact: wrong magic.
+   */
+  STF_STATUS_NOT_AN_ARTIFACT = 10,
+  /*
+   The artifact has a format version that this library does not read.
+   */
+  STF_STATUS_VERSION = 11,
+  /*
+   The artifact is truncated, or longer than it says.
+   */
+  STF_STATUS_ARTIFACT_LENGTH = 12,
+  /*
+   The artifact was damaged since it was written.
+   */
+  STF_STATUS_CHECKSUM = 13,
+  /*
+   The artifact is inconsistent; `stf_model_explain` says where.
+   */
+  STF_STATUS_ARTIFACT_INVALID = 14,
+  /*
+   A setting is out of range.
+   */
+  STF_STATUS_CONFIG = 20,
+  /*
+   The workspace is shorter than `stf_workspace_size` says.
+   */
+  STF_STATUS_WORKSPACE_TOO_SMALL = 21,
+  /*
+   The workspace would not fit this machine's memory.
+   */
+  STF_STATUS_TOO_LARGE = 22,
+  /*
+   The input has another number of values than the network's.
+   */
+  STF_STATUS_INPUT_LENGTH = 30,
+  /*
+   An input value is NaN or infinite.
+   */
+  STF_STATUS_INPUT_NOT_FINITE = 31,
+  /*
+   A label, class or index is out of range.
+   */
+  STF_STATUS_OUT_OF_RANGE = 32,
+  /*
+   A fault inside the library; please report it.
+   */
+  STF_STATUS_INTERNAL = 40,
+};
+#ifndef __cplusplus
+typedef int32_t stf_status;
+#endif // __cplusplus
+
+/*
+ Running calibration figures. Made by `stf_calibration_init`; nothing to release. Its content is
+ private.
+ */
+typedef struct stf_calibration {
+  uint64_t _private[56];
+} stf_calibration;
+
+/*
+ Figures of the predictions counted so far.
+ */
+typedef struct stf_metrics {
+  /*
+   Predictions counted.
+   */
+  uint64_t count;
+  /*
+   Right ones.
+   */
+  uint64_t correct;
+  /*
+   Share of right ones, 0 to 1.
+   */
+  double accuracy;
+  /*
+   Mean negative log-likelihood, nats.
+   */
+  double nll;
+  /*
+   Mean Brier score, summed over classes: 0 to 2.
+   */
+  double brier;
+  /*
+   Expected calibration error.
+   */
+  double ece;
+} stf_metrics;
+
+/*
+ One confidence bin.
+ */
+typedef struct stf_bin {
+  /*
+   Predictions in it.
+   */
+  uint64_t count;
+  /*
+   Right ones.
+   */
+  uint64_t correct;
+  /*
+   Sum of their confidences.
+   */
+  double confidence;
+} stf_bin;
+
+/*
+ A checked artifact. Made by `stf_model_load`; nothing to release. Must not be copied or moved
+ while a predictor uses it. Its content is private.
+ */
+typedef struct stf_model {
+  uint64_t _private[40];
+} stf_model;
+
+/*
+ What a model is.
+ */
+typedef struct stf_model_info {
+  /*
+   Name of the network, UTF-8, **not** ended by a zero byte; lives as long as the artifact.
+   */
+  const char *name;
+  /*
+   Length of the name in bytes.
+   */
+  size_t name_length;
+  /*
+   Multiply-accumulates of one pass.
+   */
+  uint64_t macs;
+  /*
+   Bytes of weights, biases and multipliers.
+   */
+  uint64_t weight_bytes;
+  /*
+   Bytes of activations of one draw.
+   */
+  uint32_t arena_bytes;
+  /*
+   Rows of an input.
+   */
+  uint32_t input_height;
+  /*
+   Columns of an input.
+   */
+  uint32_t input_width;
+  /*
+   Channels of an input; the order of values is row, column, channel.
+   */
+  uint32_t input_channels;
+  /*
+   Number of classes or output values.
+   */
+  uint32_t outputs;
+  /*
+   1 for a classification, 0 for a regression.
+   */
+  uint8_t is_classification;
+  /*
+   1 if the first layer is Bayesian, 0 for a plain network, all of whose draws are equal.
+   */
+  uint8_t is_bayesian;
+} stf_model_info;
+
+/*
+ Settings of a predictor; `stf_config_init` fills in the defaults.
+ */
+typedef struct stf_config {
+  /*
+   Seed of the noise.
+   */
+  uint64_t seed;
+  /*
+   Draws of the first layer that a prediction averages, 1 to 1024; 0 is one pass of the posterior
+   mean, without noise.
+   */
+  uint16_t num_samples;
+  /*
+   Draws that run side by side, each with an arena of its own; at least 1. Changes no result.
+   */
+  uint16_t tile;
+  /*
+   Not 0: the same draws for every input, drawn once into the workspace; 0: new ones for every
+   prediction, by its counter.
+   */
+  uint8_t fixed_draws;
+  /*
+   Not 0: draws come in pairs with opposite noise.
+   */
+  uint8_t antithetic;
+  /*
+   Not 0: the first layer's mean accumulators are kept for all draws. Changes no result.
+   */
+  uint8_t cache_mean;
+  /*
+   Must be 0.
+   */
+  uint8_t reserved;
+} stf_config;
+
+/*
+ A model ready to predict. Made by `stf_predictor_init`; nothing to release. Its content is private.
+ */
+typedef struct stf_predictor {
+  uint64_t _private[112];
+} stf_predictor;
+
+/*
+ Result of a prediction. Its pointers lead into the workspace: they hold until the predictor's next
+ prediction.
+ */
+typedef struct stf_prediction {
+  /*
+   Mean over the draws: class probabilities, or the values of a regression; `outputs` of them.
+   */
+  const float *mean;
+  /*
+   Standard deviation over the draws; `outputs` of them.
+   */
+  const float *spread;
+  /*
+   Number of classes or values.
+   */
+  size_t outputs;
+  /*
+   Passes that were averaged.
+   */
+  uint16_t samples;
+  /*
+   1 if the members below are set, 0 for a regression, which leaves them 0.
+   */
+  uint8_t is_classification;
+  /*
+   Must be ignored.
+   */
+  uint8_t reserved;
+  /*
+   Class of the greatest mean probability.
+   */
+  uint32_t class_index;
+  /*
+   Its probability.
+   */
+  float confidence;
+  /*
+   Total uncertainty, nats.
+   */
+  float predictive_entropy;
+  /*
+   Aleatoric uncertainty, nats.
+   */
+  float expected_entropy;
+  /*
+   Epistemic uncertainty, nats.
+   */
+  float mutual_information;
+} stf_prediction;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ Starts with no prediction counted.
+
+ # Safety
+ `calibration` leads to an `stf_calibration`.
+ */
+stf_status stf_calibration_init(struct stf_calibration *calibration);
+
+/*
+ Counts one prediction, given by its class probabilities and the right class.
+
+ # Safety
+ `calibration` leads to an `stf_calibration`, `probabilities` to `count` values.
+ */
+stf_status stf_calibration_push(struct stf_calibration *calibration,
+                                const float *probabilities,
+                                size_t count,
+                                size_t label);
+
+/*
+ Adds the predictions that `other` counted. The two must be different objects.
+
+ # Safety
+ Both lead to an `stf_calibration`.
+ */
+stf_status stf_calibration_merge(struct stf_calibration *calibration,
+                                 const struct stf_calibration *other);
+
+/*
+ Reads the figures.
+
+ # Safety
+ `calibration` leads to an `stf_calibration`, `metrics` to an `stf_metrics`.
+ */
+stf_status stf_calibration_read(const struct stf_calibration *calibration,
+                                struct stf_metrics *metrics);
+
+/*
+ Reads one bin, 0 to 14.
+
+ # Safety
+ `calibration` leads to an `stf_calibration`, `bin` to an `stf_bin`.
+ */
+stf_status stf_calibration_bin(const struct stf_calibration *calibration,
+                               size_t index,
+                               struct stf_bin *bin);
+
+/*
+ Checks every byte of an artifact and keeps a view of it in `model`.
+
+ `bytes` is the whole file at an address that is a multiple of 16, and must stay unchanged as long
+ as `model` is used. After success no later call can fail because of the artifact.
+
+ # Safety
+ `model` leads to an `stf_model`, `bytes` to `length` bytes.
+ */
+stf_status stf_model_load(struct stf_model *model, const uint8_t *bytes, size_t length);
+
+/*
+ Says in words what is wrong with an artifact, and where: writes a text ended by a zero byte into
+ `text`, cut to `capacity` bytes (at least 1). Writes "no error" if nothing is wrong.
+
+ # Safety
+ `bytes` leads to `length` bytes, `text` to `capacity` bytes.
+ */
+stf_status stf_model_explain(const uint8_t *bytes, size_t length, char *text, size_t capacity);
+
+/*
+ Describes a model.
+
+ # Safety
+ `model` leads to an `stf_model`, `info` to an `stf_model_info`.
+ */
+stf_status stf_model_describe(const struct stf_model *model, struct stf_model_info *info);
+
+/*
+ Name of a class, UTF-8, **not** ended by a zero byte; lives as long as the artifact. Out of range
+ if there is no such class, or the classes have no names.
+
+ # Safety
+ `model` leads to an `stf_model`, `name` to a pointer, `name_length` to a `size_t`.
+ */
+stf_status stf_class_name(const struct stf_model *model,
+                          size_t class_index,
+                          const char **name,
+                          size_t *name_length);
+
+/*
+ Fills in the defaults: 8 new antithetic draws a prediction, one after another, seed 0.
+
+ # Safety
+ `config` leads to an `stf_config`.
+ */
+stf_status stf_config_init(struct stf_config *config);
+
+/*
+ Bytes of workspace that a predictor with these settings needs: exact, at any alignment.
+
+ # Safety
+ `model` leads to an `stf_model`, `config` to an `stf_config`, `bytes` to a `size_t`.
+ */
+stf_status stf_workspace_size(const struct stf_model *model,
+                              const struct stf_config *config,
+                              size_t *bytes);
+
+/*
+ Couples a model with settings and a workspace of at least `stf_workspace_size` bytes, at any
+ alignment.
+
+ `model`, its artifact and the workspace must stay where they are as long as the predictor is used,
+ and the workspace belongs to it alone.
+
+ # Safety
+ `predictor` leads to an `stf_predictor`, `model` to an `stf_model`, `config` to an `stf_config`,
+ `workspace` to `length` bytes.
+ */
+stf_status stf_predictor_init(struct stf_predictor *predictor,
+                              const struct stf_model *model,
+                              const struct stf_config *config,
+                              uint8_t *workspace,
+                              size_t length);
+
+/*
+ Sets which prediction comes next: new draws depend on seed and counter, and on nothing else. A
+ predictor starts at 0, and each successful prediction adds 1.
+
+ # Safety
+ `predictor` leads to an `stf_predictor`.
+ */
+stf_status stf_predictor_set_counter(struct stf_predictor *predictor, uint64_t counter);
+
+/*
+ Says which prediction comes next.
+
+ # Safety
+ `predictor` leads to an `stf_predictor`, `counter` to a `uint64_t`.
+ */
+stf_status stf_predictor_counter(const struct stf_predictor *predictor, uint64_t *counter);
+
+/*
+ Predicts one input of raw bytes (pixels: 0 to 255), in the order row, column, channel; the artifact
+ says how they become network values.
+
+ # Safety
+ `predictor` leads to an `stf_predictor` whose model and workspace are still there, `input` to
+ `length` values, `prediction` to an `stf_prediction`.
+ */
+stf_status stf_predict_u8(struct stf_predictor *predictor,
+                          const uint8_t *input,
+                          size_t length,
+                          struct stf_prediction *prediction);
+
+/*
+ Predicts one input of raw values in the units of the bytes of `stf_predict_u8`.
+
+ # Safety
+ As `stf_predict_u8`.
+ */
+stf_status stf_predict_f32(struct stf_predictor *predictor,
+                           const float *input,
+                           size_t length,
+                           struct stf_prediction *prediction);
+
+/*
+ Predicts one input that is quantized already.
+
+ # Safety
+ As `stf_predict_u8`.
+ */
+stf_status stf_predict_i8(struct stf_predictor *predictor,
+                          const int8_t *input,
+                          size_t length,
+                          struct stf_prediction *prediction);
+
+/*
+ Text of a status, in English; of a number that is no status, a text that says so. Never NULL;
+ lives as long as the program.
+ */
+const char *stf_status_text(int32_t status);
+
+/*
+ Version of the library, `major << 16 | minor << 8 | patch`.
+ */
+uint32_t stf_version(void);
+
+/*
+ Version of the library as text. Lives as long as the program.
+ */
+const char *stf_version_text(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* STF_BNN_H */

@@ -1,0 +1,34 @@
+//! C API of the runtime. `include/stf_bnn.h` is made from this crate.
+//!
+//! Three opaque objects live in the caller's memory: a model (a checked artifact), a predictor (model,
+//! settings and workspace) and a calibration (running figures). Every function returns a status; none
+//! allocates, none keeps a global, and a panic cannot cross: with `std` it is caught, without it the
+//! handler traps.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+mod calibration;
+mod guard;
+mod model;
+mod predict;
+mod status;
+mod storage;
+
+pub use calibration::*;
+pub use model::*;
+pub use predict::*;
+pub use status::*;
+pub use storage::{StfCalibration, StfModel, StfPredictor};
+
+#[cfg(not(feature = "std"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(target_arch = "arm")]
+    // SAFETY: the undefined instruction reads and writes nothing; it raises a fault.
+    unsafe {
+        core::arch::asm!("udf #0", options(noreturn, nomem, nostack));
+    }
+    #[cfg(not(target_arch = "arm"))]
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,7 @@
+// C++ can include the header, and links against the library.
+#include "stf_bnn.h"
+
+int main() {
+    stf_config config;
+    return stf_config_init(&config) == STF_STATUS_OK && config.num_samples == 8 ? 0 : 1;
+}

@@ -1,0 +1,22 @@
+//! How a host talks to a device that runs the runtime: one request, one reply.
+//!
+//! A message is postcard, then its CRC-32 (ISO-HDLC, little-endian), COBS-encoded, ended by a zero byte.
+//! The host numbers its requests within a session that it opens with `Hello`; it sends a request again
+//! until the reply with its number comes. The device executes each number once, and answers a repeated
+//! one with the same reply again: a lost or damaged frame costs time, never a count.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+mod bits;
+#[cfg(feature = "std")]
+mod client;
+mod frame;
+mod message;
+mod server;
+
+pub use bits::write_bits;
+#[cfg(feature = "std")]
+pub use client::{Client, ClientError, Link, Patience};
+pub use frame::{FrameError, decode, encode, frame_bytes};
+pub use message::{Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION};
+pub use server::Server;

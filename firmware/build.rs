@@ -1,0 +1,83 @@
+//! Embeds the model and its test inputs, computes the workspace from them, and chooses the memory map.
+//!
+//! `STF_MODEL`: the artifact. `STF_INPUTS`: raw bytes of test inputs, one after another (may be unset:
+//! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean) and `STF_SEED`.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use stf_bnn::{AlignedBytes, Config, Model, Samples};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let board = setting("STF_BOARD", "mps2-an386");
+    let map = format!("boards/{board}.x");
+    println!("cargo::rerun-if-changed={map}");
+    fs::copy(&map, out.join("memory.x")).map_err(|error| format!("STF_BOARD: {map}: {error}"))?;
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-env=STF_BOARD={board}");
+    if env::var_os("CARGO_FEATURE_LOG").is_some() {
+        println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    }
+
+    let path = setting("STF_MODEL", "");
+    if path.is_empty() {
+        return Err("STF_MODEL: found nothing, expected the path of an .stf artifact".into());
+    }
+    let bytes = AlignedBytes::new(&read("STF_MODEL", &path)?);
+    let model = Model::from_bytes(&bytes).map_err(|error| format!("STF_MODEL: {path}: {error}"))?;
+    fs::write(out.join("model.stf"), &bytes[..])?;
+    let inputs = match setting("STF_INPUTS", "") {
+        path if path.is_empty() => Vec::new(),
+        path => read("STF_INPUTS", &path)?,
+    };
+    fs::write(out.join("inputs.bin"), inputs)?;
+    fs::write(out.join("constants.rs"), constants(&model)?)?;
+    Ok(())
+}
+
+fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
+    let samples: u16 = setting("STF_SAMPLES", "8").parse()?;
+    let seed: u64 = setting("STF_SEED", "0").parse()?;
+    let config = Config {
+        samples: if samples == 0 { Samples::Mean } else { Samples::MonteCarlo(samples) },
+        seed,
+        ..Config::default()
+    };
+    let workspace = model.workspace_bytes(&config)?;
+    let inputs = usize::try_from(model.manifest().input.tensor.len())?;
+    let frame = stf_device_protocol::frame_bytes(inputs, model.manifest().outputs.into());
+    let samples = match config.samples {
+        Samples::Mean => "Mean".to_string(),
+        Samples::MonteCarlo(samples) => format!("MonteCarlo({samples})"),
+    };
+    Ok(format!(
+        "/// Settings of the prediction.\n\
+         pub const CONFIG: stf_bnn::Config = stf_bnn::Config {{\n\
+             samples: stf_bnn::Samples::{samples},\n\
+             seed: {seed},\n\
+             draws: stf_bnn::Draws::Fresh,\n\
+             antithetic: {},\n\
+             tile: {},\n\
+             cache_mean: {},\n\
+         }};\n\
+         /// Bytes of workspace of the embedded model.\n\
+         pub const WORKSPACE_BYTES: usize = {workspace};\n\
+         /// Values of an input.\n\
+         pub const INPUT_VALUES: usize = {inputs};\n\
+         /// Bytes of the longest frame.\n\
+         pub const FRAME_BYTES: usize = {frame};\n",
+        config.antithetic, config.tile, config.cache_mean
+    ))
+}
+
+fn setting(name: &str, default: &str) -> String {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var(name).unwrap_or_else(|_| default.into())
+}
+
+fn read(name: &str, path: &str) -> Result<Vec<u8>, String> {
+    println!("cargo::rerun-if-changed={path}");
+    fs::read(path).map_err(|error| format!("{name}: {path}: {error}"))
+}

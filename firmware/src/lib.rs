@@ -1,0 +1,62 @@
+//! What the programs share: the embedded model, its constants, the stack's high-water mark, and the
+//! end of the program.
+#![no_std]
+
+mod stack;
+pub mod uart;
+
+use cortex_m_semihosting::{debug, hprintln};
+use stf_bnn::Model;
+
+include!(concat!(env!("OUT_DIR"), "/constants.rs"));
+
+pub use stack::stack_bytes;
+
+/// The artifact, in flash.
+pub static MODEL: &[u8] = stf_bnn::include_model!(concat!(env!("OUT_DIR"), "/model.stf"));
+
+/// Test inputs, raw bytes one after another.
+pub static INPUTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inputs.bin"));
+
+/// What this is, for `Hello`.
+pub const BUILD: &str = concat!("stf-firmware ", env!("CARGO_PKG_VERSION"), " ", env!("STF_BOARD"));
+
+/// Checks the embedded model, and that the constants were computed from it.
+#[must_use]
+pub fn model() -> Model<'static> {
+    match Model::from_bytes(MODEL) {
+        Ok(model) if model.workspace_bytes(&CONFIG) == Ok(WORKSPACE_BYTES) => model,
+        Ok(_) => fail("the workspace's size is not the model's"),
+        Err(_) => fail("the embedded model is damaged"),
+    }
+}
+
+/// Marks the start of what an instruction counter in the emulator should count: an instruction that does
+/// nothing, and that no compiler emits.
+#[inline(always)]
+pub fn count_from_here() {
+    // SAFETY: copies a register to itself.
+    unsafe { core::arch::asm!("mov r10, r10", options(nostack, preserves_flags)) }
+}
+
+/// Marks the end of what is counted.
+#[inline(always)]
+pub fn count_to_here() {
+    // SAFETY: copies a register to itself.
+    unsafe { core::arch::asm!("mov r11, r11", options(nostack, preserves_flags)) }
+}
+
+/// Ends the program with a failure, in words, if a debugger or an emulator listens.
+pub fn fail(message: &str) -> ! {
+    hprintln!("failed: {}", message);
+    loop {
+        debug::exit(debug::EXIT_FAILURE);
+    }
+}
+
+/// Ends the program with success.
+pub fn succeed() -> ! {
+    loop {
+        debug::exit(debug::EXIT_SUCCESS);
+    }
+}

@@ -1,0 +1,195 @@
+//! `cargo xtask firmware-test`: Cortex-M firmware in QEMU gives the host's bits, alone and over its
+//! serial line.
+
+use crate::c_firmware;
+use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
+use crate::elf;
+use crate::models::{Case, cases, same, stf_run};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A processor: target, board whose memory map it gets, QEMU machines that run it.
+struct Processor {
+    name: &'static str,
+    target: &'static str,
+    board: &'static str,
+    machines: &'static [&'static str],
+}
+
+const M4: Processor = Processor {
+    name: "Cortex-M4F",
+    target: "thumbv7em-none-eabihf",
+    board: "mps2-an386",
+    // The M7 board has the same map.
+    machines: &["mps2-an386", "mps2-an500"],
+};
+
+/// QEMU has no Cortex-M0+ of this size: its code runs on an M3.
+const OTHERS: [Processor; 3] = [
+    Processor {
+        name: "Cortex-M3, soft float",
+        target: "thumbv7m-none-eabi",
+        board: "mps2-an385",
+        machines: &["mps2-an385"],
+    },
+    Processor {
+        name: "Cortex-M0+, soft float",
+        target: "thumbv6m-none-eabi",
+        board: "mps2-an385",
+        machines: &["mps2-an385"],
+    },
+    Processor {
+        name: "Cortex-M33",
+        target: "thumbv8m.main-none-eabihf",
+        board: "mps2-an505",
+        machines: &["mps2-an505"],
+    },
+];
+
+/// The command line of the task.
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let cases = cases(arguments, &["conv", "dense-outputs"])?;
+    let host = stf_run(None, &[])?;
+    for (index, case) in cases.iter().enumerate() {
+        selftest(&M4, case, &host)?;
+        if index == 0 {
+            over_the_line(case, &host)?;
+            c_program(case, &host)?;
+        }
+    }
+    let first = cases.first().ok_or("no model")?;
+    OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))
+}
+
+/// Builds one program with a model in it.
+fn build(processor: &Processor, case: &Case, program: &str) -> Result<PathBuf, String> {
+    let inputs = target_dir().join("device-test/inputs.bin");
+    write(&inputs, &embedded_inputs(case)?)?;
+    let target_dir = target_dir().join("firmware");
+    let mut build = cargo(Some(processor.target))?;
+    build.current_dir(root().join("firmware")).env("STF_MODEL", &case.model).env("STF_INPUTS", &inputs);
+    build.env("STF_BOARD", processor.board).env("STF_SAMPLES", "8").env("STF_SEED", "0");
+    build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
+    Ok(target_dir.join(processor.target).join("release").join(program))
+}
+
+/// The first inputs, as many as are predicted: raw, whatever the format of the file.
+fn embedded_inputs(case: &Case) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::read(&case.images).map_err(|error| format!("{}: {error}", case.images.display()))?;
+    // An IDX file of images: magic, number, sizes.
+    if let Some((head, rest)) = bytes.split_first_chunk::<8>()
+        && head.starts_with(&[0, 0, 8])
+    {
+        let count = u32::from_be_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let pixels = rest.get(4 * (usize::from(head[3]) - 1)..).unwrap_or_default();
+        let size = pixels.len() / count.max(1);
+        return Ok(pixels[..size * case.limit.min(count)].to_vec());
+    }
+    Ok(bytes)
+}
+
+fn qemu(machine: &str, program: &Path) -> Command {
+    let mut qemu = Command::new("qemu-system-arm");
+    qemu.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
+    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(program);
+    qemu
+}
+
+/// Predicts the embedded inputs on the device.
+fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), String> {
+    let program = build(processor, case, "selftest")?;
+    let expected = case.bits(&[host])?;
+    for machine in processor.machines {
+        let mut qemu = qemu(machine, &program);
+        let printed = output(qemu.args(["-serial", "none", "-icount", "shift=10"]))?;
+        let printed = String::from_utf8_lossy(&printed);
+        let Some((lines, memory)) = printed.trim_end().rsplit_once("memory: ") else {
+            return Err(format!("{machine}: found no memory figures:\n{printed}"));
+        };
+        same(&format!("{} on {machine}", processor.name), lines.as_bytes(), &expected)?;
+        report(processor, case, &program, memory)?;
+    }
+    Ok(())
+}
+
+/// The C example, where its compiler is installed.
+fn c_program(case: &Case, host: &Path) -> Result<(), String> {
+    if !c_firmware::available() {
+        eprintln!(
+            "xtask: no arm-none-eabi-gcc here: the C example is not tested (C_FIRMWARE=1 firmware/setup.sh)"
+        );
+        return Ok(());
+    }
+    let model = std::fs::read(&case.model).map_err(|error| format!("{}: {error}", case.model.display()))?;
+    let program = c_firmware::build(&model, &embedded_inputs(case)?)?;
+    let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
+    same("C example on mps2-an386", &printed, &case.bits(&[host])?)
+}
+
+fn report(processor: &Processor, case: &Case, program: &Path, memory: &str) -> Result<(), String> {
+    let file = std::fs::read(program).map_err(|error| format!("{}: {error}", program.display()))?;
+    let sizes = elf::sizes(&file).ok_or_else(|| format!("{}: no ELF file", program.display()))?;
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let (model, inputs) = (length(&case.model), embedded_inputs(case)?.len() as u64);
+    let code = u64::from(sizes.flash).saturating_sub(model + inputs);
+    println!(
+        "{}: flash {} bytes (code {code}, model {model}, test inputs {inputs}), variables {} bytes, {memory} bytes",
+        processor.name, sizes.flash, sizes.ram
+    );
+    Ok(())
+}
+
+/// A running emulator, ended when dropped.
+struct Emulator(Child);
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Predicts and evaluates through the device protocol over QEMU's serial line, a Unix socket.
+fn over_the_line(case: &Case, host: &Path) -> Result<(), String> {
+    let program = build(&M4, case, "device")?;
+    let socket = std::env::temp_dir().join(format!("stf-device-{}", std::process::id()));
+    let _ = std::fs::remove_file(&socket);
+    let mut qemu = qemu("mps2-an386", &program);
+    qemu.arg("-serial").arg(format!("unix:{},server=on,wait=off", socket.display()));
+    let child = qemu.stdin(Stdio::null()).spawn().map_err(|error| format!("qemu-system-arm: {error}"))?;
+    let emulator = Emulator(child);
+    let result = await_file(&socket).and_then(|()| talk(case, host, &socket));
+    drop(emulator);
+    let _ = std::fs::remove_file(&socket);
+    result
+}
+
+fn await_file(path: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !path.exists() {
+        if Instant::now() > deadline {
+            return Err(format!("{}: QEMU did not make it", path.display()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn talk(case: &Case, host: &Path, socket: &Path) -> Result<(), String> {
+    let ask = |command: &str, more: &[&str]| {
+        let mut ask = Command::new(host);
+        ask.args(["device", command, "--port", &format!("unix:{}", socket.display())]);
+        ask.arg("--images").arg(&case.images).arg("--labels").arg(&case.labels);
+        output(ask.args(["--limit", &case.limit.to_string()]).args(more))
+    };
+    println!("{}", String::from_utf8_lossy(&ask("hello", &[])?).trim_end());
+    same("device predict over the line", &ask("predict", &[])?, &case.bits(&[host])?)?;
+    // Twice: a second session starts from nothing.
+    for _ in 0..2 {
+        same("device eval over the line", &ask("eval", &["--json"])?, &case.figures(&[host])?)?;
+    }
+    Ok(())
+}
