@@ -243,5 +243,15 @@ fn the_demo_writes_model_and_report() {
     for row in rows {
         assert!(row["accuracy"].as_f64().unwrap() > 0.9, "{row}");
     }
+    for pair in rows.chunks(2) {
+        let figure = |row: usize, name: &str| pair[row][name].as_f64().unwrap();
+        assert_eq!(
+            (pair[0]["arithmetic"].as_str(), pair[1]["arithmetic"].as_str()),
+            (Some("float"), Some("int8"))
+        );
+        // Three of the 359 images, and a tenth of the NLL: eight draws differ by about as much.
+        assert!((figure(0, "accuracy") - figure(1, "accuracy")).abs() < 3.5 / 359.0, "{pair:?}");
+        assert!((figure(1, "nll") / figure(0, "nll") - 1.0).abs() < 0.1, "{pair:?}");
+    }
     ok(&["inspect", out.join("model.stf").to_str().unwrap(), "--json"]);
 }
