@@ -1,28 +1,42 @@
-//! `stf export`: a trained run, quantized, as one `.stf` file.
+//! `stf export`: a trained run as one file: the artifact, or another runtime's format.
 
 use super::common::{DataDirArg, grouped, print_result};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::export::{Description, artifact};
 use crate::files::write_atomic;
+use crate::onnx::{self, BakedDraws};
 use crate::quantize::range::RangeRule;
 use crate::quantize::{QuantizeOptions, quantize};
-use crate::run::RunSettings;
 use crate::run::chain::{self, Trained};
+use crate::run::{Checkpoint, RunSettings};
 use crate::train::PriorMean;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use stf_bnn::artifact::Prior;
 
-/// Quantize a trained run and write it as one artifact
+/// Write a trained run as one file: the quantized artifact, ONNX, C or safetensors
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// Run folder of `stf train`
     run: PathBuf,
-    /// The .stf file to write
+    /// The file to write
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Format::Stf)]
+    format: Format,
+    /// onnx-mc: number of draws
+    #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    num_samples: u16,
+    /// onnx-mc: seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// onnx-mc: draw every sample by itself instead of in antithetic pairs
+    #[arg(long)]
+    no_antithetic: bool,
     /// Export the stage-1 network, without noise
     #[arg(long)]
     plain: bool,
@@ -33,6 +47,23 @@ pub struct ExportArgs {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// A file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The artifact that devices run.
+    Stf,
+    /// Float ONNX with the posterior's mean.
+    Onnx,
+    /// int8 ONNX with QuantizeLinear and DequantizeLinear nodes, posterior mean.
+    OnnxQdq,
+    /// Float ONNX with K draws of the first layer baked in: outputs are averaged.
+    OnnxMc,
+    /// The artifact as an aligned C array.
+    CHeader,
+    /// Float weights, and log_var of the posterior.
+    Safetensors,
 }
 
 /// How a network is quantized.
@@ -91,11 +122,17 @@ struct ExportRecord {
 /// the disk refuses.
 pub fn run(args: &ExportArgs) -> Result<()> {
     let (settings, trained) = chain::read(&args.run)?;
-    let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    let calibration = data::splits(loaded, settings.seed)?.calibration;
+    if !matches!(args.format, Format::Stf | Format::CHeader) {
+        return export_other(args, &settings, &trained);
+    }
+    let calibration = calibration(args, &settings)?;
     let exported =
         export(&settings, &trained, args.plain, &calibration, &args.quantize.options(settings.seed))?;
-    write_atomic(&args.out, |writer| writer.write_all(&exported.bytes))?;
+    let file = match args.format {
+        Format::CHeader => c_header(&settings.architecture, &exported.bytes).into_bytes(),
+        _ => exported.bytes.clone(),
+    };
+    write_atomic(&args.out, |writer| writer.write_all(&file))?;
     let record = ExportRecord {
         artifact: args.out.display().to_string(),
         bytes: exported.bytes.len(),
@@ -113,6 +150,88 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             grouped(record.arena_lower_bound as u64)
         )
     })
+}
+
+fn calibration(args: &ExportArgs, settings: &RunSettings) -> Result<data::Dataset> {
+    let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
+    Ok(data::splits(loaded, settings.seed)?.calibration)
+}
+
+#[derive(Debug, Serialize)]
+struct FileRecord {
+    file: String,
+    bytes: u64,
+    bayesian: bool,
+}
+
+/// The formats of other runtimes.
+fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) -> Result<()> {
+    let (params, posterior) = trained.chosen(args.plain);
+    let quantized = || {
+        let options = args.quantize.options(settings.seed);
+        let (calibration, preprocessing) = (calibration(args, settings)?, &settings.preprocessing);
+        quantize(&trained.graph, params, posterior, &calibration, preprocessing, &options)
+    };
+    let bytes = match args.format {
+        Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?)?,
+        Format::OnnxMc => {
+            let draws = BakedDraws {
+                num_samples: args.num_samples,
+                seed: args.seed,
+                antithetic: !args.no_antithetic,
+            };
+            onnx::monte_carlo(&trained.graph, params, &quantized()?, draws)?
+        }
+        Format::Safetensors => {
+            float_posterior(settings, trained, args.plain).save(&args.out)?;
+            Vec::new()
+        }
+        _ => onnx::float(&trained.graph, params, &settings.preprocessing)?,
+    };
+    if args.format != Format::Safetensors {
+        write_atomic(&args.out, |writer| writer.write_all(&bytes))?;
+    }
+    let length = std::fs::metadata(&args.out).map_err(Error::io(&args.out, "read"))?.len();
+    let bayesian = posterior.is_some() && matches!(args.format, Format::OnnxMc | Format::Safetensors);
+    let record = FileRecord { file: args.out.display().to_string(), bytes: length, bayesian };
+    print_result(args.json, &record, |record| format!("{}: {} bytes", record.file, grouped(record.bytes)))
+}
+
+/// Tensors `{node}/{tensor}`, and `{node}/log_var` of the Bayesian kernel, whose weight is mu.
+fn float_posterior(settings: &RunSettings, trained: &Trained, plain: bool) -> Checkpoint {
+    let (params, posterior) = trained.chosen(plain);
+    let meta = serde_json::json!({ "settings": settings });
+    let mut file = Checkpoint { meta, ..Checkpoint::default() };
+    for (node, params) in trained.graph.nodes.iter().zip(&params.nodes) {
+        for (name, tensor) in params.tensors() {
+            file.tensors.insert(format!("{}/{name}", node.name), tensor.clone());
+        }
+    }
+    if let Some(posterior) = posterior {
+        let name = format!("{}/log_var", trained.graph.nodes[posterior.node].name);
+        file.tensors.insert(name, posterior.log_var.clone());
+    }
+    file
+}
+
+/// The artifact for C and C++, at the alignment that reading it in place needs.
+fn c_header(name: &str, bytes: &[u8]) -> String {
+    let mut text = format!(
+        "/* STF-BNN artifact of {name}, written by stf {}. */\n#pragma once\n\n\
+         #ifdef __cplusplus\nalignas(16)\n#else\n_Alignas(16)\n#endif\n\
+         static const unsigned char stf_model[{}] = {{\n",
+        env!("CARGO_PKG_VERSION"),
+        bytes.len()
+    );
+    for line in bytes.chunks(16) {
+        for byte in line {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "0x{byte:02x},");
+        }
+        text.push('\n');
+    }
+    text.push_str("};\n");
+    text
 }
 
 /// An artifact's bytes and its memory figures.
@@ -139,10 +258,7 @@ pub fn export(
     calibration: &data::Dataset,
     options: &QuantizeOptions,
 ) -> Result<Exported> {
-    let (params, posterior) = match &trained.bayesian {
-        Some((params, posterior)) if !plain => (params, Some(posterior)),
-        _ => (&trained.plain, None),
-    };
+    let (params, posterior) = trained.chosen(plain);
     let quantized =
         quantize(&trained.graph, params, posterior, calibration, &settings.preprocessing, options)?;
     let training = serde_json::json!({ "settings": settings, "quantize": options }).to_string();

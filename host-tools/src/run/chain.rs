@@ -21,6 +21,17 @@ pub struct Trained {
     pub bayesian: Option<(Params, Posterior)>,
 }
 
+impl Trained {
+    /// The stage-1 network if `plain` or if there is no other, else that of stage 2 with its posterior.
+    #[must_use]
+    pub fn chosen(&self, plain: bool) -> (&Params, Option<&Posterior>) {
+        match &self.bayesian {
+            Some((params, posterior)) if !plain => (params, Some(posterior)),
+            _ => (&self.plain, None),
+        }
+    }
+}
+
 /// File of the stage-1 network in a run folder.
 const STAGE1_FILE: &str = "stage1.safetensors";
 /// File of the finished stage 2 in a run folder.
