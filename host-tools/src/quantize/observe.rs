@@ -6,8 +6,7 @@ use crate::data::{Dataset, Preprocessing};
 use crate::error::Result;
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, NodeId, Params};
-use crate::train::Executor;
-use stf_bnn::random::{Gaussian, UNIT};
+use crate::train::{Executor, sample_kernel};
 
 /// Examples that run together.
 const BATCH: usize = 64;
@@ -55,26 +54,11 @@ impl Observation<'_> {
         let indices: Vec<usize> = (0..self.data.len().min(self.max_examples)).collect();
         for (draw, batch) in indices.chunks(BATCH).enumerate() {
             if let Some(posterior) = self.posterior {
-                sample_first_layer(&mut params, self.params, posterior, self.seed, draw as u64);
+                sample_kernel(&mut params, self.params, posterior, self.seed, draw as u64);
             }
             self.preprocessing.apply(self.data, batch, &mut inputs)?;
             executor.infer_each(&params, &inputs, batch.len(), visit)?;
         }
         Ok(())
-    }
-}
-
-/// Writes `mu + exp(log_var / 2) * eps` into the first layer's weight of `params`, with the device's
-/// own integer Gaussian.
-pub fn sample_first_layer(params: &mut Params, mean: &Params, posterior: &Posterior, seed: u64, draw: u64) {
-    let mut gaussian = Gaussian::new(seed, draw);
-    let (Some(weight), Some(mu)) =
-        (&mut params.nodes[posterior.node].weight, &mean.nodes[posterior.node].weight)
-    else {
-        return; // a posterior always belongs to a weighted node
-    };
-    for ((weight, mu), log_var) in weight.iter_mut().zip(mu).zip(&posterior.log_var) {
-        let eps = gaussian.sample() as f32 / UNIT as f32;
-        *weight = mu + (0.5 * log_var).exp() * eps;
     }
 }

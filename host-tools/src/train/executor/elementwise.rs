@@ -4,6 +4,7 @@ use super::plan::derivative_from_output;
 use super::types::TASKS;
 use crate::graph::{Activation, NodeId};
 use crate::kernels::simd::vectorize;
+use crate::train::random::mix;
 use rayon::prelude::*;
 
 fn task_len(len: usize) -> usize {
@@ -74,12 +75,4 @@ pub(super) fn drop_out(rate: f32, seed: u64, node: NodeId, values: &mut [f32]) {
             *value = if kept { *value / keep } else { 0.0 };
         }
     });
-}
-
-/// The finalizer of SplitMix64.
-const fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
