@@ -12,6 +12,8 @@ mod header;
 mod layer;
 pub mod manifest;
 mod model;
+#[cfg(feature = "signature")]
+mod signature;
 #[cfg(feature = "alloc")]
 mod write;
 
@@ -26,5 +28,9 @@ pub use manifest::{
     Window,
 };
 pub use model::{Layers, Model};
+#[cfg(all(feature = "alloc", feature = "signature"))]
+pub use signature::sign;
+#[cfg(feature = "signature")]
+pub use signature::{PublicKey, public_key};
 #[cfg(feature = "alloc")]
 pub use write::ArtifactWriter;

@@ -1,6 +1,7 @@
 //! `stf export`: a trained run as one file: the artifact, or another runtime's format.
 
 use super::common::{DataDirArg, grouped, print_result};
+use super::sign::SigningArgs;
 use crate::data;
 use crate::error::{Error, Result};
 use crate::export::{Description, artifact};
@@ -42,6 +43,8 @@ pub struct ExportArgs {
     plain: bool,
     #[command(flatten)]
     quantize: QuantizeArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
@@ -128,14 +131,16 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let calibration = calibration(args, &settings)?;
     let exported =
         export(&settings, &trained, args.plain, &calibration, &args.quantize.options(settings.seed))?;
+    let artifact = args.signing.apply(&args.out, exported.bytes)?;
+    let bytes = artifact.len();
     let file = match args.format {
-        Format::CHeader => c_header(&settings.architecture, &exported.bytes).into_bytes(),
-        _ => exported.bytes.clone(),
+        Format::CHeader => c_header(&settings.architecture, &artifact).into_bytes(),
+        _ => artifact,
     };
     write_atomic(&args.out, |writer| writer.write_all(&file))?;
     let record = ExportRecord {
         artifact: args.out.display().to_string(),
-        bytes: exported.bytes.len(),
+        bytes,
         bayesian: exported.bayesian,
         arena_bytes: exported.arena_bytes,
         arena_lower_bound: exported.arena_lower_bound,

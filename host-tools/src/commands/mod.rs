@@ -7,6 +7,7 @@ mod eval;
 pub mod export;
 mod inspect;
 mod predict;
+mod sign;
 mod train;
 
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
+    Keygen(sign::KeygenArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
     Data(data::DataArgs),
 }
 
@@ -53,6 +57,9 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Keygen(args) => sign::keygen(&args),
+            Command::Sign(args) => sign::run(&args),
+            Command::Verify(args) => sign::verify(&args),
             Command::Data(args) => data::run(args),
         }
     }
