@@ -1,5 +1,6 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
+mod bench;
 mod common;
 mod data;
 mod demo;
@@ -31,6 +32,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
+    Bench(bench::BenchArgs),
     Data(data::DataArgs),
 }
 
@@ -53,6 +55,7 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
         }
     }
