@@ -97,7 +97,7 @@ pub fn predictions(
         let prediction = predictor.predict(input).map_err(|error| unusable(&error))?;
         let elapsed = start.elapsed();
         *count += 1;
-        *passes += u64::from(prediction.samples);
+        *passes += u64::from(prediction.passes);
         Ok(elapsed)
     })?;
     let passes = runs.iter().map(|(_, count, passes)| *passes as f64 / *count as f64);

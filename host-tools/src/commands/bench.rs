@@ -70,6 +70,8 @@ struct Bench {
     microseconds: BTreeMap<u16, f64>,
     /// One pass without noise.
     mean_pass: Row,
+    /// As many draws as the artifact's rule needs for these inputs; its times are spread by how many.
+    adaptive: Option<Row>,
     rows: Vec<Row>,
     layers: Vec<LayerRow>,
     /// Share of the time of the largest number of samples that drawing noise takes.
@@ -128,7 +130,7 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
     let before = clock::gigahertz(CLOCK_BURSTS);
     let times = bench::predictions(model, &inputs, &settings, each)?;
     let layers = bench::layers(model, &inputs, kernels, each)?;
-    let noise_share = match settings.iter().max_by_key(|setting| samples_of(setting)) {
+    let noise_share = match settings.iter().rfind(|s| matches!(s.config.samples, Samples::MonteCarlo(_))) {
         Some(setting) => bench::noise_share(model, &inputs, *setting, each)?,
         None => None,
     };
@@ -138,6 +140,7 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
         rows.push(row(model, setting, timing, mean_passes)?);
     }
     let mean_pass = rows.remove(0);
+    let adaptive = has_rule(model).then(|| rows.remove(0));
     let mut microseconds = BTreeMap::new();
     for row in &rows {
         let best = microseconds.entry(row.num_samples).or_insert(f64::INFINITY);
@@ -158,6 +161,7 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
             peak_rss_bytes: peak_rss_bytes(),
         },
         mean_pass,
+        adaptive,
         rows,
         layers: layer_rows(model, layers, clock_ghz),
         noise_share,
@@ -179,7 +183,12 @@ fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, crate::data::I
     Ok((data.name.clone(), bench::inputs_of(model, data)?))
 }
 
-/// The mean pass, then every number of samples at every tile up to it; a plain model has one pass only.
+/// Whether draws can be adaptive.
+fn has_rule(model: &Model<'_>) -> bool {
+    model.manifest().adaptive.is_some()
+}
+
+/// The mean pass, the adaptive rule if there is one, then every number of samples at every tile up to it; a plain model has one pass only.
 fn settings(args: &BenchArgs, model: &Model<'_>, kernels: Kernels) -> Vec<Setting> {
     let draws = match args.draws {
         super::common::DrawsArg::Fresh => Draws::Fresh,
@@ -187,6 +196,11 @@ fn settings(args: &BenchArgs, model: &Model<'_>, kernels: Kernels) -> Vec<Settin
     };
     let base = Config { draws, ..Config::default() };
     let mut settings = vec![Setting { config: Config { samples: Samples::Mean, ..base }, kernels }];
+    if let Some(rule) = model.manifest().adaptive {
+        // Another kind of draws than the rule's is refused.
+        let base = Config { draws: Draws::Fresh, antithetic: rule.antithetic, ..base };
+        settings.push(Setting { config: Config { samples: Samples::Adaptive, ..base }, kernels });
+    }
     let plain = model.manifest().posterior.is_none();
     for &samples in &args.samples {
         for &tile in args.tiles.iter().filter(|&&tile| tile == 1 || (tile <= samples && !plain)) {
@@ -197,19 +211,12 @@ fn settings(args: &BenchArgs, model: &Model<'_>, kernels: Kernels) -> Vec<Settin
     settings
 }
 
-fn samples_of(setting: &Setting) -> u16 {
-    match setting.config.samples {
-        Samples::Mean => 1,
-        Samples::MonteCarlo(samples) => samples,
-    }
-}
-
 fn row(model: &Model<'_>, setting: &Setting, timing: Timing, mean_passes: f64) -> Result<Row> {
     let workspace_bytes = model
         .workspace_bytes(&setting.config)
         .map_err(|error| Error::invalid("prediction settings", error, "settings that the model supports"))?;
     Ok(Row {
-        num_samples: samples_of(setting),
+        num_samples: setting.config.samples.most(model),
         tile: setting.config.tile,
         mean_passes,
         timing,
@@ -248,7 +255,7 @@ fn text(bench: &Bench) -> String {
     );
     let _ = writeln!(
         text,
-        "\n  samples  tile  passes   median us       p10       p90     least  a mean pass  workspace"
+        "\n  samples  tile  passes   median us       p10       p90     least      mean  a mean pass  workspace"
     );
     rows_text(&mut text, bench);
     layers_text(&mut text, bench);
@@ -272,12 +279,14 @@ fn text(bench: &Bench) -> String {
 
 fn rows_text(text: &mut String, bench: &Bench) {
     let one = bench.mean_pass.timing.median_us;
-    for (index, row) in std::iter::once(&bench.mean_pass).chain(&bench.rows).enumerate() {
-        let samples = if index == 0 { "mean".to_string() } else { row.num_samples.to_string() };
+    let named = |name: &str, row| (name.to_string(), row);
+    let special = std::iter::once(named("mean", &bench.mean_pass));
+    let special = special.chain(bench.adaptive.as_ref().map(|row| named("adapt.", row)));
+    for (samples, row) in special.chain(bench.rows.iter().map(|row| (row.num_samples.to_string(), row))) {
         let t = &row.timing;
         let _ = writeln!(
             text,
-            "  {:>7} {:>5} {:>7.2} {:>11.1} {:>9.1} {:>9.1} {:>9.1} {:>12.2} {:>10}",
+            "  {:>7} {:>5} {:>7.2} {:>11.1} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {:>12.2} {:>10}",
             samples,
             row.tile,
             row.mean_passes,
@@ -285,6 +294,7 @@ fn rows_text(text: &mut String, bench: &Bench) {
             t.p10_us,
             t.p90_us,
             t.least_us,
+            t.mean_us,
             t.median_us / one,
             grouped(row.workspace_bytes as u64)
         );
