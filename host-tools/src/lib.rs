@@ -4,6 +4,7 @@
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
 //! (`stf_bnn`) → [`evaluate`]. The binary `stf` is [`commands`].
 
+pub mod bench;
 pub mod commands;
 pub mod data;
 pub mod error;

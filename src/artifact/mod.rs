@@ -3,6 +3,7 @@
 //! [`Model::from_bytes`] checks everything once at the door; the [`Model`] it returns is the proof
 //! that nothing after it can read out of bounds, overflow or loop without bound.
 
+mod adaptive;
 mod aligned;
 mod check;
 mod crc;
@@ -24,8 +25,8 @@ pub use error::{ArtifactError, Place};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{
-    Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor, Weights,
-    Window,
+    Adaptive, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor,
+    Weights, Window,
 };
 pub use model::{Layers, Model};
 #[cfg(all(feature = "alloc", feature = "signature"))]

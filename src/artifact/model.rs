@@ -106,6 +106,12 @@ impl<'a> Model<'a> {
         &self.manifest
     }
 
+    /// All blobs.
+    #[cfg(feature = "alloc")]
+    pub(super) fn blob_section(&self) -> &'a [u8] {
+        self.blob
+    }
+
     /// The layers in execution order.
     #[must_use]
     pub fn layers(&self) -> Layers<'a> {

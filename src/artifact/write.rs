@@ -21,6 +21,13 @@ impl ArtifactWriter {
         Self::default()
     }
 
+    /// A file with the blobs and layers of `model`: the beginning of a copy with other facts in its
+    /// manifest.
+    #[must_use]
+    pub fn of(model: &Model<'_>) -> Self {
+        Self { blob: model.blob_section().to_vec(), layers: model.layers().collect() }
+    }
+
     /// Appends bytes to the blob section, at the next multiple of 16.
     ///
     /// A section beyond 4 GiB is refused by [`Self::finish`].

@@ -245,6 +245,7 @@ impl Builder {
             layer_count: 0,
             posterior: self.posterior,
             temperature: 1.25,
+            adaptive: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }

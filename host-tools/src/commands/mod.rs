@@ -1,5 +1,6 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
+mod bench;
 mod common;
 mod data;
 mod demo;
@@ -35,6 +36,7 @@ enum Command {
     Keygen(sign::KeygenArgs),
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
+    Bench(bench::BenchArgs),
     Data(data::DataArgs),
 }
 
@@ -60,6 +62,7 @@ impl Cli {
             Command::Keygen(args) => sign::keygen(&args),
             Command::Sign(args) => sign::run(&args),
             Command::Verify(args) => sign::verify(&args),
+            Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
         }
     }
