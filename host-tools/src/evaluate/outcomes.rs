@@ -1,6 +1,6 @@
 //! Runs the device's own `predict` over a data set, on all cores, in the bits that one device gives.
 
-use crate::data::{Dataset, Inputs};
+use crate::data::{Dataset, RawExample, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use stf_bnn::{Classification, Config, Input, Model, Predictor};
@@ -35,12 +35,14 @@ pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Ve
     let parts = chunks
         .into_par_iter()
         .map_init(
-            || vec![0u8; need],
-            |workspace, start| {
+            || (vec![0u8; need], Scratch::default()),
+            |(workspace, scratch), start| {
                 let mut predictor =
                     Predictor::new(model, *config, workspace).map_err(|error| unusable(&error))?;
                 predictor.set_counter(start as u64);
-                (start..data.len().min(start + CHUNK)).map(|i| outcome(&mut predictor, data, i)).collect()
+                (start..data.len().min(start + CHUNK))
+                    .map(|i| outcome(&mut predictor, data, i, scratch))
+                    .collect()
             },
         )
         .collect::<Result<Vec<Vec<Outcome>>>>()?;
@@ -69,12 +71,15 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
     Error::invalid("prediction settings", error, "settings that this model supports")
 }
 
-fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> Result<Outcome> {
-    let size = data.shape.len();
-    let range = index * size..(index + 1) * size;
-    let input = match &data.inputs {
-        Inputs::U8(values) => Input::U8(&values[range]),
-        Inputs::F32(values) => Input::F32(&values[range]),
+fn outcome(
+    predictor: &mut Predictor<'_, '_>,
+    data: &Dataset,
+    index: usize,
+    scratch: &mut Scratch,
+) -> Result<Outcome> {
+    let input = match data.raw(index, scratch)? {
+        RawExample::U8(values) => Input::U8(values),
+        RawExample::F32(values) => Input::F32(values),
     };
     let prediction = predictor.predict(input).map_err(|error| {
         Error::invalid(format!("{}: example {index}", data.name), error, "an input that can be predicted")

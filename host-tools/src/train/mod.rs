@@ -1,6 +1,7 @@
 //! Training in two stages: the whole network as usual, then its first kernel by stochastic
 //! variational inference. CPU only, both in terms of the graph's [`executor`].
 
+mod accumulate;
 mod batches;
 mod config;
 pub mod executor;

@@ -60,9 +60,10 @@ impl Executor {
             }
             Op::Dropout { rate } => {
                 let drops = self.trainable == Trainable::All;
-                self.backward_elementwise(id, 0, pass, written, |_, d| {
+                self.backward_elementwise(id, 0, pass, written, |executor, d| {
                     if drops {
-                        elementwise::drop_out(rate, pass.pass.dropout_seed, id, d);
+                        let first = pass.pass.first_example * executor.graph.nodes[id].shape.len();
+                        elementwise::drop_out(rate, pass.pass.dropout_seed, id, first, d);
                     }
                 });
             }
