@@ -3,6 +3,7 @@
 mod common;
 mod data;
 mod demo;
+mod device;
 mod eval;
 pub mod export;
 mod inspect;
@@ -32,6 +33,7 @@ enum Command {
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
     Data(data::DataArgs),
+    Device(device::DeviceArgs),
 }
 
 impl Cli {
@@ -54,6 +56,7 @@ impl Cli {
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Data(args) => data::run(args),
+            Command::Device(args) => device::run(&args),
         }
     }
 }
