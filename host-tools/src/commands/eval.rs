@@ -50,25 +50,12 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     print_result(args.json, &evaluation, text)
 }
 
-fn text(evaluation: &Evaluation) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "{} on {} ({} examples), {} samples, {:.2} passes a prediction, seed {}",
-        evaluation.model,
-        evaluation.data,
-        evaluation.n,
-        evaluation.num_samples,
-        evaluation.mean_passes,
-        evaluation.seed
-    );
-    let _ = writeln!(text, "  accuracy {:8.2} %", 100.0 * evaluation.accuracy);
-    let _ = writeln!(text, "  NLL      {:8.4} nats", evaluation.nll);
-    let _ = writeln!(text, "  Brier    {:8.4}", evaluation.brier);
-    let _ = writeln!(text, "  ECE      {:8.4}", evaluation.ece);
+/// The figures in words, for a reader.
+pub(super) fn text(evaluation: &Evaluation) -> String {
+    let mut text = format!("{}\n", evaluation.figures);
     for entry in &evaluation.ood {
         let mutual = entry.auroc.mutual_information.map_or("-".into(), |area| format!("{area:.4}"));
+        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "  out of distribution {} ({} examples), AUROC: max probability {:.4}, predictive entropy {:.4}, mutual information {mutual}",

@@ -4,6 +4,7 @@ mod bench;
 mod common;
 mod data;
 mod demo;
+mod device;
 mod eval;
 pub mod export;
 mod inspect;
@@ -38,6 +39,7 @@ enum Command {
     Verify(sign::VerifyArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Device(device::DeviceArgs),
 }
 
 impl Cli {
@@ -64,6 +66,7 @@ impl Cli {
             Command::Verify(args) => sign::verify(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
+            Command::Device(args) => device::run(&args),
         }
     }
 }

@@ -9,34 +9,29 @@ pub use outcomes::{Outcome, outcomes, require_shape};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::Serialize;
+use std::ops::Deref;
 use stf_bnn::uncertainty::Calibration;
 use stf_bnn::{Classification, Config, Model};
+pub use stf_device_protocol::Figures;
+use stf_device_protocol::Metrics;
 
-/// Figures on one data set; the field names are what scripts read.
+/// Figures on one data set, and detection of others; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Name of the network.
-    pub model: String,
-    /// Name of the data.
-    pub data: String,
-    /// Number of examples.
-    pub n: usize,
-    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
-    pub num_samples: u16,
-    /// Passes through the network that a prediction took, on average.
-    pub mean_passes: f64,
-    /// Share of correct classes, 0 to 1.
-    pub accuracy: f64,
-    /// Negative log likelihood, nats.
-    pub nll: f64,
-    /// Brier score, summed over classes: 0 to 2.
-    pub brier: f64,
-    /// Expected calibration error, 15 equal-width bins, 0 to 1.
-    pub ece: f64,
-    /// Seed of the draws.
-    pub seed: u64,
+    /// What every tool of this project prints of an evaluation.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// Out-of-distribution detection, one entry a data set.
     pub ood: Vec<OodEntry>,
+}
+
+/// An evaluation is its figures, and more.
+impl Deref for Evaluation {
+    type Target = Figures;
+
+    fn deref(&self) -> &Figures {
+        &self.figures
+    }
 }
 
 /// Detection of one out-of-distribution set against the evaluated data.
@@ -66,23 +61,29 @@ pub struct OodScores {
 /// # Errors
 /// If the model is no classifier, shapes differ, a label has no output, or the data are empty.
 pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Config) -> Result<Evaluation> {
-    require_labels(model, data)?;
+    let manifest = model.manifest();
+    require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
+    require_labels(data, manifest.outputs)?;
     let inside = outcomes(model, data, config)?;
-    let metrics = metrics(&inside, data);
-    let ood = ood.iter().map(|set| detection(model, &inside, set, config)).collect::<Result<_>>()?;
-    Ok(Evaluation {
-        model: model.manifest().name.to_string(),
-        data: data.name.clone(),
-        n: data.len(),
-        num_samples: config.samples.most(model),
-        mean_passes: inside.iter().map(|o| f64::from(o.passes)).sum::<f64>() / inside.len() as f64,
-        accuracy: metrics.accuracy(),
-        nll: metrics.nll(),
-        brier: metrics.brier(),
-        ece: metrics.ece(),
-        seed: config.seed,
-        ood,
-    })
+    let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
+    let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
+    let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
+    with_detection(figures, &inside, ood.iter().zip(&outside))
+}
+
+/// Completes the figures of predictions, wherever they were made, by the detection of each set of
+/// `outside`.
+///
+/// # Errors
+/// If a set is empty.
+pub fn with_detection<'a>(
+    figures: Figures,
+    inside: &[Outcome],
+    outside: impl IntoIterator<Item = (&'a Dataset, &'a Vec<Outcome>)>,
+) -> Result<Evaluation> {
+    let ood =
+        outside.into_iter().map(|(set, outcomes)| detection(inside, set, outcomes)).collect::<Result<_>>()?;
+    Ok(Evaluation { figures, ood })
 }
 
 /// Streams predictions, in order, through the accumulator that devices use.
@@ -95,34 +96,45 @@ pub fn metrics(outcomes: &[Outcome], data: &Dataset) -> Calibration {
     metrics
 }
 
-fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
-    let manifest = model.manifest();
-    if manifest.task != stf_bnn::artifact::Task::Classification {
-        return Err(Error::invalid(format!("model {}", manifest.name), "a regression", "a classifier"));
+/// Only a classifier has these figures.
+///
+/// # Errors
+/// If it is none; names the model.
+pub fn require_classifier(name: &str, classifier: bool) -> Result<()> {
+    if classifier {
+        return Ok(());
     }
+    Err(Error::invalid(format!("model {name}"), "a regression", "a classifier"))
+}
+
+/// Every label must be one of the model's classes.
+///
+/// # Errors
+/// If one is not, or there is none.
+pub fn require_labels(data: &Dataset, classes: u16) -> Result<()> {
     if data.is_empty() {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
-    match data.labels.iter().position(|&label| label >= u32::from(manifest.outputs)) {
+    match data.labels.iter().position(|&label| label >= u32::from(classes)) {
         Some(index) => Err(Error::invalid(
             format!("{}: label of example {index}", data.name),
             data.labels[index],
-            format!("below {}, the model's number of classes", manifest.outputs),
+            format!("below {classes}, the model's number of classes"),
         )),
         None => Ok(()),
     }
 }
 
-fn detection(model: &Model<'_>, inside: &[Outcome], set: &Dataset, config: &Config) -> Result<OodEntry> {
-    let outside = outcomes(model, set, config)?;
+fn detection(inside: &[Outcome], set: &Dataset, outside: &[Outcome]) -> Result<OodEntry> {
     let area = |score: fn(&Classification) -> f32| {
         let scores = |outcomes: &[Outcome]| -> Vec<f32> {
             outcomes.iter().filter_map(|outcome| outcome.classification.as_ref().map(score)).collect()
         };
-        auroc(&scores(inside), &scores(&outside))
+        auroc(&scores(inside), &scores(outside))
             .ok_or_else(|| Error::invalid(format!("data {}", set.name), "no example", "at least one"))
     };
-    let noisy = model.manifest().posterior.is_some() && config.samples.most(model) > 1;
+    // One pass has no mutual information.
+    let noisy = inside.iter().chain(outside).any(|outcome| outcome.samples > 1);
     Ok(OodEntry {
         data: set.name.clone(),
         n: set.len(),
