@@ -137,7 +137,7 @@ impl Row {
         let n = self.labels.len();
         let pass = Pass {
             perturbation: self.noise.as_mut().map_or(Perturbation::None, Noise::perturbation),
-            dropout_seed: 0,
+            ..Pass::default()
         };
         let logits = if self.mode == "eval" {
             self.executor.infer(&self.params, &self.inputs, n)?

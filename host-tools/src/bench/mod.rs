@@ -17,6 +17,9 @@ use stf_bnn::{Config, Draws, Input, Model, Pass, Predictor, Samples};
 /// Number of made-up inputs.
 const MADE_UP: usize = 16;
 
+/// Inputs that are read from a set on disk: reading is not timed.
+const MAX_INPUTS: usize = 1024;
+
 /// How to predict while the clock runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -48,24 +51,31 @@ fn input(inputs: &Inputs, size: usize, index: usize) -> Input<'_> {
     let count = match inputs {
         Inputs::U8(values) => values.len() / size,
         Inputs::F32(values) => values.len() / size,
+        Inputs::Sharded(_) => 0,
     };
     let start = index % count.max(1) * size;
     match inputs {
         Inputs::U8(values) => Input::U8(&values[start..start + size]),
         Inputs::F32(values) => Input::F32(&values[start..start + size]),
+        // `inputs_of` reads into memory; an empty input is refused by the predictor.
+        Inputs::Sharded(_) => Input::U8(&[]),
     }
 }
 
 /// At least one example, in the model's shape.
 ///
 /// # Errors
-/// If there is none, or the shapes differ.
+/// If there is none, one cannot be read, or the shapes differ.
 pub fn inputs_of(model: &Model<'_>, data: Dataset) -> Result<Inputs> {
     crate::evaluate::require_shape(model, &data)?;
     if data.is_empty() {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
-    Ok(data.inputs)
+    let some: Vec<usize> = (0..data.len().min(MAX_INPUTS)).collect();
+    match data.inputs {
+        Inputs::Sharded(_) => data.select(&some)?.into_memory(),
+        inputs => Ok(inputs),
+    }
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Error {

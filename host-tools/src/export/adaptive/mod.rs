@@ -9,7 +9,7 @@
 
 pub mod binomial;
 
-use crate::data::{Dataset, Inputs};
+use crate::data::{Dataset, RawExample, Scratch};
 use crate::error::{Error, Result};
 use crate::evaluate::require_shape;
 use rayon::prelude::*;
@@ -119,11 +119,10 @@ pub fn tracks(model: &Model<'_>, data: &Dataset, wish: &Wish, seed: u64) -> Resu
 }
 
 fn track(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize, checks: Checks) -> Result<Track> {
-    let size = data.shape.len();
-    let range = index * size..(index + 1) * size;
-    let input = match &data.inputs {
-        Inputs::U8(values) => Input::U8(&values[range]),
-        Inputs::F32(values) => Input::F32(&values[range]),
+    let mut scratch = Scratch::default();
+    let input = match data.raw(index, &mut scratch)? {
+        RawExample::U8(values) => Input::U8(values),
+        RawExample::F32(values) => Input::F32(values),
     };
     let mut seen = Vec::new();
     let mean_first = u16::from(checks.min == 0);
