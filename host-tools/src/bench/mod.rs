@@ -17,6 +17,9 @@ use stf_bnn::{Config, Draws, Input, Model, Pass, Predictor, Samples};
 /// Number of made-up inputs.
 const MADE_UP: usize = 16;
 
+/// Inputs that are read from a set on disk: reading is not timed.
+const MAX_INPUTS: usize = 1024;
+
 /// How to predict while the clock runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {

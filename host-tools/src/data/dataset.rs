@@ -185,6 +185,25 @@ impl Dataset {
         example.ok_or_else(|| self.out_of_range(index))
     }
 
+    /// All raw values, read into memory if they are on disk.
+    ///
+    /// # Errors
+    /// If an example cannot be read.
+    pub fn into_memory(self) -> Result<Inputs> {
+        let Inputs::Sharded(sharded) = &self.inputs else { return Ok(self.inputs) };
+        let (mut bytes, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+        for index in 0..sharded.len() {
+            match sharded.read(index, &mut scratch)? {
+                RawExample::U8(values) => bytes.extend_from_slice(values),
+                RawExample::F32(values) => floats.extend_from_slice(values),
+            }
+        }
+        Ok(match sharded.element() {
+            Element::U8 => Inputs::U8(bytes),
+            Element::F32 => Inputs::F32(floats),
+        })
+    }
+
     fn out_of_range(&self, index: usize) -> Error {
         Error::invalid(format!("{}: example index", self.name), index, format!("below {}", self.len()))
     }

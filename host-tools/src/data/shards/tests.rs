@@ -53,6 +53,8 @@ fn examples_come_back_from_several_files() {
     }
     let again = some.select(&[2]).unwrap();
     assert_eq!(again.raw(0, &mut scratch).unwrap(), RawExample::U8(&[30, 31, 32, 33, 34, 35]));
+    let memory = set.clone().select(&[0, 2]).unwrap().into_memory().unwrap();
+    assert_eq!(memory, Inputs::U8(vec![0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25]));
     assert!(again.raw(1, &mut scratch).is_err() && some.select(&[3]).is_err());
 }
 
