@@ -47,6 +47,8 @@ fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
     let config = Config {
         samples,
         seed,
+        // The device's kernels need the same workspace as the specification.
+        kernels: Some(stf_bnn::kernels::Kernels::REFERENCE),
         ..Config::default()
     };
     let workspace = model.workspace_bytes(&config)?;
@@ -66,6 +68,7 @@ fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
              antithetic: {},\n\
              tile: {},\n\
              cache_mean: {},\n\
+             kernels: None,\n\
          }};\n\
          /// Bytes of workspace of the embedded model.\n\
          pub const WORKSPACE_BYTES: usize = {workspace};\n\

@@ -72,6 +72,7 @@ impl StfConfig {
             antithetic: self.antithetic != 0,
             tile: self.tile,
             cache_mean: self.cache_mean != 0,
+            kernels: None,
         })
     }
 }
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn stf_config_init(config: *mut StfConfig) -> StfStatus {
     guard(|| {
         // SAFETY: leads to an object of its type, by this function's contract.
         let place = unsafe { place(config)? };
-        let Config { samples, seed, draws, antithetic, tile, cache_mean } = Config::default();
+        let Config { samples, seed, draws, antithetic, tile, cache_mean, kernels: _ } = Config::default();
         place.write(StfConfig {
             seed,
             num_samples: match samples {

@@ -13,6 +13,7 @@ pub mod export;
 pub mod files;
 pub mod graph;
 pub mod kernels;
+pub mod keys;
 pub mod onnx;
 pub mod plan;
 pub mod progress;

@@ -13,6 +13,8 @@ mod header;
 mod layer;
 pub mod manifest;
 mod model;
+#[cfg(feature = "signature")]
+mod signature;
 #[cfg(feature = "alloc")]
 mod write;
 
@@ -27,5 +29,9 @@ pub use manifest::{
     Weights, Window,
 };
 pub use model::{Layers, Model};
+#[cfg(all(feature = "alloc", feature = "signature"))]
+pub use signature::sign;
+#[cfg(feature = "signature")]
+pub use signature::{PublicKey, public_key};
 #[cfg(feature = "alloc")]
 pub use write::ArtifactWriter;

@@ -2,7 +2,7 @@
 
 use super::aligned::AlignedBytes;
 use super::error::{ArtifactError, Place};
-use super::header::{self, ALIGNMENT, CRC_AT};
+use super::header::{self, ALIGNMENT};
 use super::manifest::{Blob, Layer, Manifest};
 use super::model::Model;
 use alloc::vec::Vec;
@@ -85,8 +85,7 @@ impl ArtifactWriter {
         file.extend_from_slice(&section);
         file.resize(offset, 0);
         file.extend_from_slice(&self.blob);
-        let crc = header::checksum(&file);
-        file[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+        header::seal(&mut file);
         Ok(file)
     }
 }

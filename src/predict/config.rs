@@ -1,6 +1,7 @@
 //! How to predict.
 
 use crate::artifact::Model;
+use crate::kernels::Kernels;
 use core::fmt;
 
 /// How many passes a prediction averages.
@@ -60,11 +61,20 @@ pub struct Config {
     /// first activations) for all draws of an input, instead of computing them again: more memory,
     /// less time, same result.
     pub cache_mean: bool,
+    /// Kernels that run; `None`: the fastest of this CPU. Changes no result, but the workspace's size:
+    /// some keep packed weights there. [`Kernels::REFERENCE`] needs as much as any device does.
+    pub kernels: Option<Kernels>,
 }
 
 impl Config {
     /// Most draws of one prediction.
     pub const MAX_SAMPLES: u16 = 1024;
+
+    /// The kernels that these settings choose on this CPU.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels.unwrap_or_else(Kernels::detect)
+    }
 }
 
 impl Default for Config {
@@ -77,6 +87,7 @@ impl Default for Config {
             antithetic: true,
             tile: 1,
             cache_mean: true,
+            kernels: None,
         }
     }
 }

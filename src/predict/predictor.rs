@@ -8,6 +8,7 @@ use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Model, NoiseKind, Task};
 use crate::bayes::{FirstLayer, Halves, draw_outputs};
 use crate::kernels::Kernels;
+use crate::layers::weighted::pack;
 use crate::layers::{self, Frame};
 
 /// One of the passes of a prediction.
@@ -51,7 +52,7 @@ struct Progress {
 
 impl Model<'_> {
     /// Bytes of workspace that a [`Predictor`] with these settings needs: exact, 15 bytes of room to
-    /// align its start included.
+    /// align its start included (63 where kernels keep packed weights there).
     ///
     /// # Errors
     /// If a setting is out of range, or the workspace would not fit this target's address space.
@@ -76,16 +77,18 @@ impl<'m, 'w> Predictor<'m, 'w> {
         }
         let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
         let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
-        let kernels = Kernels::detect();
+        let kernels = config.kernels();
+        pack(model, kernels, buffers.packed);
         let mut predictor =
             Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
         predictor.draw_fixed();
         Ok(predictor)
     }
 
-    /// Runs other kernels than the detected ones; the results are the same.
-    pub fn set_kernels(&mut self, kernels: Kernels) {
-        self.kernels = kernels;
+    /// The kernels that run.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
     }
 
     /// The settings.
@@ -242,16 +245,18 @@ impl<'m, 'w> Predictor<'m, 'w> {
         self.load(input)?;
         self.share();
         let model = self.model;
+        let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
             let done = match pass {
                 Pass::Draw(draw) if index == 0 && self.first.is_some() => {
+                    packed += self.kernels.packed_bytes(&layer);
                     self.run_first(draw, 0, 1).map(|_| ())
                 }
-                _ => self.run_layer(index, &layer, 0),
+                _ => self.run_layer(index, &layer, &mut packed, 1),
             };
             done.ok_or(PredictError::Inconsistent)?;
             if let Some(output) = layer.output() {
-                let values = self.buffers.arenas.get(layers::range(&output));
+                let values = self.buffers.arena.get(layers::range(&output, self.layout.tile.into(), 1));
                 each(index, &layer, values.ok_or(PredictError::Inconsistent)?);
             }
         }
@@ -269,7 +274,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let buffers = &mut self.buffers;
         if let Some(first) = &self.first {
             if !buffers.acc_mean.is_empty() {
-                first.mean(self.kernels, buffers.input, buffers.scratch, buffers.acc_mean);
+                // Layer 0 is packed first.
+                let packed = &*buffers.packed;
+                first.mean(self.kernels, buffers.input, packed, buffers.scratch, buffers.acc_mean);
             }
             first.output_noise_scale(buffers.input, buffers.noise_scale);
         }
@@ -277,37 +284,46 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     /// The pass without noise, in the first lane.
     fn run_mean(&mut self) -> Option<()> {
-        let model = self.model;
-        model.layers().enumerate().try_for_each(|(index, layer)| self.run_layer(index, &layer, 0))
+        let (model, mut packed) = (self.model, 0);
+        model
+            .layers()
+            .enumerate()
+            .try_for_each(|(index, layer)| self.run_layer(index, &layer, &mut packed, 1))
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let model = self.model;
-        let mut skip = 0;
-        if self.first.is_some() {
-            let mut lane = 0;
-            while lane < count {
-                lane += self.run_first(start + lane, lane, count)?;
+        let mut packed = 0;
+        for (index, layer) in model.layers().enumerate() {
+            if index == 0 && self.first.is_some() {
+                packed += self.kernels.packed_bytes(&layer);
+                let mut lane = 0;
+                while lane < count {
+                    lane += self.run_first(start + lane, lane, count)?;
+                }
+            } else {
+                self.run_layer(index, &layer, &mut packed, count)?;
             }
-            skip = 1;
-        }
-        for (index, layer) in model.layers().enumerate().skip(skip) {
-            (0..count).try_for_each(|lane| self.run_layer(index, &layer, lane))?;
         }
         Some(())
     }
 
-    /// One layer without noise, in one lane.
-    fn run_layer(&mut self, index: usize, layer: &Layer, lane: u16) -> Option<()> {
-        let Layout { arena, outputs, .. } = self.layout;
-        let lane = usize::from(lane);
+    /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
+    /// on to the next layer's.
+    fn run_layer(&mut self, index: usize, layer: &Layer, packed: &mut usize, draws: u16) -> Option<()> {
+        let start = *packed;
+        *packed += self.kernels.packed_bytes(layer);
         let buffers = &mut self.buffers;
+        let draws = usize::from(draws);
         let mut frame = Frame {
             input: buffers.input,
-            arena: buffers.arenas.get_mut(lane * arena..(lane + 1) * arena)?,
+            arena: buffers.arena,
             scratch: buffers.scratch,
-            outputs: buffers.outputs.get_mut(lane * outputs..(lane + 1) * outputs)?,
+            outputs: buffers.outputs.get_mut(..draws * self.layout.outputs)?,
+            packed: buffers.packed.get(start..*packed)?,
+            tile: self.layout.tile.into(),
+            draws,
         };
         layers::run(self.model, self.kernels, index, layer, &mut frame)
     }
@@ -320,17 +336,19 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let partner = antithetic && !negate && draw + 1 < self.layout.passes;
         let slot = self.draw_stream(stream);
         let first = self.first?;
-        let range = layers::range(&first.weighted.y);
+        let y = &first.weighted.y;
+        let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
-        let mut lanes = buffers.arenas.chunks_exact_mut(self.layout.arena).skip(lane.into());
-        let this = lanes.next()?.get_mut(range.clone())?;
+        let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
+        let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
+        let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
             this.copy_from_slice(buffers.twin);
             return Some(1);
         }
         let beside = partner && lane + 1 < count;
         let twin: &mut [i8] = if beside {
-            lanes.next()?.get_mut(range)?
+            lanes.next()?
         } else if partner && !buffers.twin.is_empty() {
             self.twin_of = Some(stream);
             buffers.twin
@@ -340,9 +358,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let to = Halves { this, twin, negate };
         match first.kind() {
             NoiseKind::Weights => {
-                let noise = slot_of(buffers.noise_weights, self.layout.noise_weights, slot)?;
+                let Layout { noise_weights, packed_noise, .. } = self.layout;
+                let packed = slot_of(buffers.packed_noise, packed_noise, slot)?;
+                let noise_slot = if packed_noise > 0 { 0 } else { slot };
+                let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
+                let noise = first.noise_filter(noise, packed);
                 let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
-                first.with_weight_noise(self.kernels, input, noise, acc_mean, scratch, to);
+                first.with_weight_noise(self.kernels, input, &noise, acc_mean, scratch, to);
             }
             NoiseKind::Outputs => {
                 let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
@@ -376,13 +398,20 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     fn fill_slot(&mut self, slot: usize, stream: u64) {
         let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
-        let Layout { noise_weights, noise_outputs, .. } = self.layout;
+        let Layout { noise_weights, noise_outputs, packed_noise, .. } = self.layout;
         let seed = self.config.seed;
         match first.kind() {
             NoiseKind::Weights => {
-                let weights = buffers.noise_weights.get_mut(slot * noise_weights..).unwrap_or_default();
-                let count = noise_weights.min(weights.len());
-                first.draw_weights(seed, stream, &mut weights[..count]);
+                let at = if packed_noise > 0 { 0 } else { slot * noise_weights };
+                let weights = buffers.noise_weights.get_mut(at..at + noise_weights).unwrap_or_default();
+                first.draw_weights(seed, stream, weights);
+                let packed = slot * packed_noise..(slot + 1) * packed_noise;
+                if let Some(packed) = buffers.packed_noise.get_mut(packed)
+                    && !packed.is_empty()
+                {
+                    let noise = first.noise_filter(weights, &[]);
+                    self.kernels.pack(&first.weighted.layer, &noise, packed);
+                }
             }
             NoiseKind::Outputs => {
                 let eps = buffers.noise_outputs.get_mut(slot * noise_outputs..).unwrap_or_default();

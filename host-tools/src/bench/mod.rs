@@ -26,6 +26,14 @@ pub struct Setting {
     pub kernels: Kernels,
 }
 
+impl Setting {
+    /// The runtime's configuration with these kernels.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        Config { kernels: Some(self.kernels), ..self.config }
+    }
+}
+
 /// Made-up bytes in the shape of the model's input: every value from 0 to 255 is as likely.
 #[must_use]
 pub fn made_up_inputs(model: &Model<'_>) -> Inputs {
@@ -81,13 +89,12 @@ pub fn predictions(
 ) -> Result<Vec<(Timing, f64)>> {
     let mut workspaces = Vec::new();
     for setting in settings {
-        workspaces.push(vec![0; model.workspace_bytes(&setting.config).map_err(|e| unusable(&e))?]);
+        workspaces.push(vec![0; model.workspace_bytes(&setting.config()).map_err(|e| unusable(&e))?]);
     }
     let mut runs = Vec::new();
     for (setting, workspace) in settings.iter().zip(&mut workspaces) {
-        let mut predictor =
-            Predictor::new(model, setting.config, workspace).map_err(|error| unusable(&error))?;
-        predictor.set_kernels(setting.kernels);
+        let predictor =
+            Predictor::new(model, setting.config(), workspace).map_err(|error| unusable(&error))?;
         runs.push((predictor, 0_u64, 0_u64));
     }
     let size = size(model);
@@ -114,10 +121,9 @@ pub fn layers(
     kernels: Kernels,
     each: Duration,
 ) -> Result<Vec<(Layer, Timing)>> {
-    let config = Config { samples: Samples::Mean, ..Config::default() };
+    let config = Config { samples: Samples::Mean, kernels: Some(kernels), ..Config::default() };
     let mut workspace = vec![0; model.workspace_bytes(&config).map_err(|error| unusable(&error))?];
     let mut predictor = Predictor::new(model, config, &mut workspace).map_err(|error| unusable(&error))?;
-    predictor.set_kernels(kernels);
     let layers: Vec<Layer> = model.layers().collect();
     let mut times = vec![Vec::new(); layers.len()];
     let (size, begin) = (size(model), Instant::now());

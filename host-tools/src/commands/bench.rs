@@ -213,7 +213,7 @@ fn settings(args: &BenchArgs, model: &Model<'_>, kernels: Kernels) -> Vec<Settin
 
 fn row(model: &Model<'_>, setting: &Setting, timing: Timing, mean_passes: f64) -> Result<Row> {
     let workspace_bytes = model
-        .workspace_bytes(&setting.config)
+        .workspace_bytes(&setting.config())
         .map_err(|error| Error::invalid("prediction settings", error, "settings that the model supports"))?;
     Ok(Row {
         num_samples: setting.config.samples.most(model),

@@ -1,6 +1,7 @@
 //! `stf export`: a trained run as one file: the artifact, or another runtime's format.
 
 use super::common::{DataDirArg, grouped, print_result};
+use super::sign::SigningArgs;
 use crate::data;
 use crate::error::{Error, Result};
 use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
@@ -45,6 +46,8 @@ pub struct ExportArgs {
     quantize: QuantizeArgs,
     #[command(flatten)]
     adaptive: AdaptiveArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
@@ -179,14 +182,16 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let mut exported =
         export(&settings, &trained, args.plain, &calibration, &args.quantize.options(settings.seed))?;
     let (adaptive, adaptive_refused) = fit_adaptive(args, &calibration, &mut exported)?;
+    let artifact = args.signing.apply(&args.out, exported.bytes)?;
+    let bytes = artifact.len();
     let file = match args.format {
-        Format::CHeader => c_header(&settings.architecture, &exported.bytes).into_bytes(),
-        _ => exported.bytes.clone(),
+        Format::CHeader => c_header(&settings.architecture, &artifact).into_bytes(),
+        _ => artifact,
     };
     write_atomic(&args.out, |writer| writer.write_all(&file))?;
     let record = ExportRecord {
         artifact: args.out.display().to_string(),
-        bytes: exported.bytes.len(),
+        bytes,
         bayesian: exported.bayesian,
         arena_bytes: exported.arena_bytes,
         arena_lower_bound: exported.arena_lower_bound,

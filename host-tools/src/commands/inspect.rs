@@ -42,6 +42,8 @@ struct Inspection {
     workspace_bytes_tile_k: usize,
     posterior: Option<PosteriorRow>,
     temperature: f32,
+    signed: bool,
+    release: u32,
     adaptive: Option<AdaptiveRow>,
     provenance: Provenance,
 }
@@ -155,6 +157,8 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         workspace_bytes_tile_k: workspace(num_samples, true)?,
         posterior: posterior(model),
         temperature: manifest.temperature,
+        signed: model.is_signed(),
+        release: model.release(),
         adaptive: manifest.adaptive.as_ref().map(AdaptiveRow::new),
         provenance: Provenance {
             tool: manifest.provenance.tool.to_string(),
@@ -265,6 +269,9 @@ fn text(inspection: &Inspection) -> String {
             "prior: {} mean, sigma {}, temperature {}",
             p.prior_mean, p.prior_sigma, p.posterior_temperature
         );
+    }
+    if inspection.signed {
+        let _ = writeln!(text, "signed, release {} (not verified here: `stf verify`)", inspection.release);
     }
     if let Some(rule) = &inspection.adaptive {
         let _ = writeln!(
