@@ -28,7 +28,7 @@ pub struct Description {
     pub outputs: u16,
     /// Whether the outputs are class probabilities.
     pub classification: bool,
-    /// Samples asked for; 1 for the mean.
+    /// Samples asked for, at most where they are adaptive; 1 for the mean.
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,
@@ -61,6 +61,8 @@ pub struct Owned {
     pub counter: u64,
     /// Passes that were averaged.
     pub samples: u16,
+    /// Passes that it took.
+    pub passes: u16,
     /// Means over the draws.
     pub mean: Vec<f32>,
     /// Standard deviations over the draws.
@@ -81,7 +83,8 @@ impl From<Predicted<'_>> for Owned {
             },
         );
         let [mean, spread] = [predicted.mean, predicted.spread].map(floats);
-        Self { counter: predicted.counter, samples: predicted.samples, mean, spread, classification }
+        let Predicted { counter, samples, passes, .. } = predicted;
+        Self { counter, samples, passes, mean, spread, classification }
     }
 }
 
@@ -230,7 +233,7 @@ impl<L: Link> Device<L> {
             let found = self.client.predict(Some(label), input);
             let found: Owned = found.map_err(|error| DeviceError::Example { index, error })?.into();
             ours.push(&found.mean, label.into());
-            passes += u64::from(found.samples);
+            passes += u64::from(found.passes);
             each(index, found);
         }
         let (found, expected) = (self.client.metrics()?, Metrics::of(&ours, passes));

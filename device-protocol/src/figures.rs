@@ -4,7 +4,6 @@
 use crate::message::Metrics;
 use serde::Serialize;
 use std::fmt;
-use stf_bnn::{Config, Samples};
 
 /// Figures of a classifier on labelled data; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,7 +14,7 @@ pub struct Figures {
     pub data: String,
     /// Number of examples.
     pub n: usize,
-    /// Monte-Carlo samples asked for; 1 for the mean.
+    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
     pub num_samples: u16,
     /// Passes through the network that a prediction took, on average.
     pub mean_passes: f64,
@@ -62,14 +61,5 @@ impl fmt::Display for Figures {
         writeln!(f, "  NLL      {nll:8.4} nats")?;
         writeln!(f, "  Brier    {brier:8.4}")?;
         write!(f, "  ECE      {ece:8.4}")
-    }
-}
-
-/// Samples that a configuration asks for; 1 for the mean.
-#[must_use]
-pub const fn num_samples(config: &Config) -> u16 {
-    match config.samples {
-        Samples::Mean => 1,
-        Samples::MonteCarlo(samples) => samples,
     }
 }

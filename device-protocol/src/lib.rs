@@ -28,7 +28,7 @@ pub use client::{Client, ClientError, Link, Patience};
 #[cfg(feature = "std")]
 pub use device::{Description, Device, DeviceError, Owned};
 #[cfg(feature = "std")]
-pub use figures::{Figures, num_samples};
+pub use figures::Figures;
 pub use frame::{FrameError, decode, encode, frame_bytes};
 #[cfg(feature = "std")]
 pub use line::{DEFAULT_BAUD, Line};

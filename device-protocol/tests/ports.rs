@@ -72,7 +72,7 @@ fn expected(set: &Set, config: Config) -> (Vec<Vec<u32>>, Metrics) {
     for (input, label) in set.examples() {
         let p = predictor.predict(Input::U8(input)).unwrap();
         metrics.push(p.mean, label.into());
-        passes += u64::from(p.samples);
+        passes += u64::from(p.passes);
         rows.push(p.mean.iter().chain(p.spread).map(|value| value.to_bits()).collect());
     }
     (rows, Metrics::of(&metrics, passes))

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{AlignedBytes, Classification, Input, Model, Predictor};
-use stf_device_protocol::{Figures, Metrics, num_samples, write_bits};
+use stf_bnn::{AlignedBytes, Input, Model, Prediction, Predictor};
+use stf_device_protocol::{Figures, Metrics, write_bits};
 
 /// One prediction; the field names are those of `stf predict --json`.
 #[derive(Debug, Serialize)]
@@ -24,6 +24,7 @@ struct Record<'a> {
     expected_entropy: f32,
     mutual_information: f32,
     samples: u16,
+    passes: u16,
 }
 
 /// Values of a regression.
@@ -33,6 +34,7 @@ struct Values<'a> {
     mean: &'a [f32],
     spread: &'a [f32],
     samples: u16,
+    passes: u16,
 }
 
 /// Figures as JSON, with the name that `stf eval` fills with out-of-distribution sets, or as text.
@@ -91,7 +93,7 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
                     .map_err(|error| error.to_string())?;
             } else {
                 let name = format!("{}[{index}]", path.display());
-                text += &line(model, arguments.json, name, p.mean, p.spread, p.samples, c)?;
+                text += &line(model, arguments.json, name, &p)?;
             }
             text.push('\n');
         }
@@ -99,18 +101,11 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
     })
 }
 
-fn line(
-    model: &Model<'_>,
-    json: bool,
-    input: String,
-    mean: &[f32],
-    spread: &[f32],
-    samples: u16,
-    classification: Option<&Classification>,
-) -> Result<String, String> {
-    let Some(c) = classification else {
+fn line(model: &Model<'_>, json: bool, input: String, p: &Prediction<'_>) -> Result<String, String> {
+    let Prediction { mean, spread, samples, passes, .. } = *p;
+    let Some(c) = p.classification else {
         return if json {
-            to_json(&Values { input, mean, spread, samples })
+            to_json(&Values { input, mean, spread, samples, passes })
         } else {
             Ok(format!("{input}: mean {mean:?}, spread {spread:?}, {samples} samples"))
         };
@@ -128,10 +123,12 @@ fn line(
             expected_entropy: c.expected_entropy,
             mutual_information: c.mutual_information,
             samples,
+            passes,
         });
     }
     let name = class_name.map_or_else(|| c.class.to_string(), str::to_string);
-    let mut text = format!("{input}: {name} ({:.1} %), {samples} samples, ", 100.0 * c.confidence);
+    let mut text =
+        format!("{input}: {name} ({:.1} %), {samples} samples, {passes} passes, ", 100.0 * c.confidence);
     let _ = write!(
         text,
         "{:.4} nats = aleatoric {:.4} + epistemic {:.4}",
@@ -155,13 +152,13 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
         let (mut metrics, mut passes) = (Calibration::new(), 0_u64);
         for (index, (input, label)) in data.labelled().enumerate() {
             let p = predictor.predict(Input::U8(input)).map_err(|error| error.to_string())?;
-            passes += u64::from(p.samples);
+            passes += u64::from(p.passes);
             if !metrics.push(p.mean, label.into()) {
                 let classes = p.mean.len();
                 return Err(format!("label of example {index}: found {label}, expected below {classes}"));
             }
         }
-        let (asked, seed) = (num_samples(&arguments.config), arguments.config.seed);
+        let (asked, seed) = (arguments.config.samples.most(model), arguments.config.seed);
         let metrics = Metrics::of(&metrics, passes);
         show(&Figures::new(model.manifest().name, &data.name, asked, seed, &metrics), arguments.json)
     })

@@ -245,6 +245,7 @@ fn outcome(found: Owned) -> Outcome {
         mean: found.mean,
         spread: found.spread,
         samples: found.samples,
+        passes: found.passes,
         classification: found.classification,
     }
 }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use std::ops::Deref;
 use stf_bnn::uncertainty::Calibration;
 use stf_bnn::{Classification, Config, Model};
+pub use stf_device_protocol::Figures;
 use stf_device_protocol::Metrics;
-pub use stf_device_protocol::{Figures, num_samples};
 
 /// Figures on one data set, and detection of others; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,8 +65,8 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
     require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
     require_labels(data, manifest.outputs)?;
     let inside = outcomes(model, data, config)?;
-    let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.samples)).sum());
-    let figures = Figures::new(manifest.name, &data.name, num_samples(config), config.seed, &metrics);
+    let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
+    let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
     let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
     with_detection(figures, &inside, ood.iter().zip(&outside))
 }
