@@ -28,7 +28,7 @@ pub struct Description {
     pub outputs: u16,
     /// Whether the outputs are class probabilities.
     pub classification: bool,
-    /// Samples asked for; 1 for the mean.
+    /// Samples asked for, at most where they are adaptive; 1 for the mean.
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,

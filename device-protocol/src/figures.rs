@@ -14,7 +14,7 @@ pub struct Figures {
     pub data: String,
     /// Number of examples.
     pub n: usize,
-    /// Monte-Carlo samples asked for; 1 for the mean.
+    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
     pub num_samples: u16,
     /// Passes through the network that a prediction took, on average.
     pub mean_passes: f64,
