@@ -1,7 +1,7 @@
 //! The caller's memory, cut into typed buffers.
 
 use super::config::{Config, ConfigError, Draws, Samples};
-use crate::artifact::{Model, NoiseKind};
+use crate::artifact::{Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
 use crate::kernels::Kernels;
 
@@ -45,6 +45,7 @@ impl Layout {
     pub(super) fn new(model: &Model<'_>, config: &Config) -> Result<Self, ConfigError> {
         let samples = match config.samples {
             Samples::Mean => None,
+            Samples::Adaptive => adaptive_samples(model, config)?,
             Samples::MonteCarlo(n) if (1..=Config::MAX_SAMPLES).contains(&n) => Some(n),
             Samples::MonteCarlo(found) => return Err(ConfigError::Samples { found }),
         };
@@ -140,6 +141,20 @@ impl Layout {
             sum.checked_add(bytes?.checked_next_multiple_of(alignment)?)
         })
     }
+}
+
+/// The greatest number of draws of the artifact's rule, which holds for the kind of draws that it was
+/// fitted with; `None` for a plain model.
+fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, ConfigError> {
+    let Manifest { posterior: Some(_), adaptive, .. } = model.manifest() else { return Ok(None) };
+    let expected = match adaptive {
+        None => "an artifact with an adaptive rule",
+        Some(_) if config.draws == Draws::Fixed => "fresh draws",
+        Some(rule) if rule.antithetic && !config.antithetic => "antithetic draws",
+        Some(rule) if config.antithetic && !rule.antithetic => "draws that are not antithetic",
+        Some(rule) => return Ok(Some(rule.samples_max)),
+    };
+    Err(ConfigError::Adaptive { expected })
 }
 
 /// The buffers.
