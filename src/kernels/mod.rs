@@ -43,6 +43,8 @@ impl defmt::Format for Kernels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Reference(isa::Reference),
+    #[cfg(feature = "cortex-m-dsp")]
+    CortexM(arch::cortex_m::Dsp),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
 }
@@ -52,6 +54,8 @@ macro_rules! each {
     ($self:expr, $isa:ident => $call:expr) => {
         match $self.0 {
             Kind::Reference($isa) => $call,
+            #[cfg(feature = "cortex-m-dsp")]
+            Kind::CortexM($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kind::Avx2($isa) => $call,
         }
@@ -63,7 +67,7 @@ impl Kernels {
     pub const REFERENCE: Self = Self(Kind::Reference(isa::Reference));
 
     /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
-    pub const NAMES: &'static [&'static str] = &["reference", "avx2"];
+    pub const NAMES: &'static [&'static str] = &["reference", "cortex-m-dsp", "avx2"];
 
     /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
     /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
@@ -81,6 +85,8 @@ impl Kernels {
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "reference" => Some(Self::REFERENCE),
+            #[cfg(feature = "cortex-m-dsp")]
+            "cortex-m-dsp" => Some(Self(Kind::CortexM(arch::cortex_m::Dsp::new()))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
             _ => None,
