@@ -37,9 +37,6 @@ impl Setting {
     }
 }
 
-/// Most examples that are kept in memory to predict in turn.
-const KEPT: usize = 256;
-
 /// Examples to predict, one after another.
 #[derive(Debug, Clone)]
 pub enum Examples {
@@ -81,7 +78,7 @@ pub fn inputs_of(model: &Model<'_>, data: &Dataset) -> Result<Examples> {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
     let (mut bytes, mut values, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
-    for index in 0..data.len().min(KEPT) {
+    for index in 0..data.len().min(MAX_INPUTS) {
         match data.raw(index, &mut scratch)? {
             RawExample::U8(example) => bytes.extend_from_slice(example),
             RawExample::F32(example) => values.extend_from_slice(example),
