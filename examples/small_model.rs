@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let bytes = model(kind, seed.parse()?);
     // With a rule, so that adaptive samples can be compared between machines too.
-    let bytes = if kind == First::Plain { bytes } else { ruled(&bytes, Adaptive { threshold: 0.1, ..RULE }) };
+    let bytes =
+        if kind == First::Plain { bytes } else { ruled(&bytes, Adaptive { threshold: 0.9999, ..RULE }) };
     let values = Model::from_bytes(&bytes)?.manifest().input.tensor.len() * count.parse::<u64>()?;
     let mut dice = Dice(seed.parse()?);
     let inputs: Vec<u8> = (0..values).map(|_| dice.int(0, 255) as u8).collect();
