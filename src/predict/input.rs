@@ -89,7 +89,7 @@ impl Input<'_> {
         let channels = usize::from(spec.tensor.channels).max(1);
         let zero_point = spec.tensor.zero_point;
         match self {
-            Self::Quantized(x) => out.copy_from_slice(x),
+            Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
             Self::U8(x) => {
                 for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
                     for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {

@@ -67,6 +67,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     ///
     /// # Errors
     /// If a setting is out of range or the workspace too short.
+    #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
@@ -207,7 +208,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
         let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
-        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs).take(count.into());
+        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs.max(1)).take(count.into());
         for (draw, outputs) in (progress.samples..).zip(lanes) {
             each(draw, outputs);
             summary.push(outputs, temperature);
@@ -343,7 +344,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
         let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
-            this.copy_from_slice(buffers.twin);
+            this.iter_mut().zip(&*buffers.twin).for_each(|(this, &twin)| *this = twin);
             return Some(1);
         }
         let beside = partner && lane + 1 < count;
