@@ -126,14 +126,7 @@ fn what_does_not_fit_is_an_error() {
     let nowhere = fails(&["device", "hello", "--port", "unix:/nonexistent/line"]);
     assert!(nowhere.contains("/nonexistent/line: cannot open"), "{nowhere}");
     let other = dir.path().join("other.stf");
-    ok(&[
-        "export",
-        dir.path().join("run").to_str().unwrap(),
-        "--baseline",
-        "plain",
-        "--out",
-        other.to_str().unwrap(),
-    ]);
+    ok(&["export", dir.path().join("run").to_str().unwrap(), "--plain", "--out", other.to_str().unwrap()]);
     let wrong =
         fails(&["device", "eval", "--port", &port, "--data", "digits", "--model", other.to_str().unwrap()]);
     assert!(wrong.contains("model: found") && wrong.contains("the device's model"), "{wrong}");
