@@ -17,11 +17,13 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use stf_host::Result;
 use stf_host::graph::{Activation, Graph, GraphBuilder, NodeId, Op, Params, Shape, Task, Window};
-use stf_host::train::{Executor, Gradients, Pass, Perturbation, Trainable};
+use stf_host::train::{
+    Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, on_pool,
+};
 
 const NETWORKS: [&str; 4] = ["lenet", "dscnn", "resnet20", "mlp"];
 const MODES: [&str; 3] = ["train", "frozen", "flipout"];
-const MOMENTUM: f32 = 0.9;
+const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false };
 
 fn main() -> ExitCode {
     // `cargo bench` adds `--bench`.
@@ -64,7 +66,7 @@ struct Row {
     executor: Executor,
     params: Params,
     gradients: Gradients,
-    velocity: Gradients,
+    optimizer: OptimizerState,
     inputs: Vec<f32>,
     labels: Vec<usize>,
     learning_rate: f32,
@@ -101,7 +103,7 @@ impl Row {
             executor: Executor::for_training(&graph, batch, trainable)?,
             params: start(&graph),
             gradients: Gradients::zeros(&graph, trainable),
-            velocity: Gradients::zeros(&graph, trainable),
+            optimizer: OptimizerState::default(),
             inputs,
             labels: (0..batch).map(|i| i * 7 % classes).collect(),
             learning_rate: if mode == "train" { 0.02 } else { 1e-3 },
@@ -110,11 +112,11 @@ impl Row {
     }
 
     fn run(mut self, duration: Duration) -> Result<()> {
-        let losses = (0..4).map(|_| self.step()).collect::<Result<Vec<f32>>>()?;
+        let losses = (0..4).map(|_| on_pool(|| self.step())).collect::<Result<Vec<f32>>>()?;
         let (started, mut times, mut last) = (Instant::now(), Vec::new(), 0.0);
         while started.elapsed() < duration || times.len() < 4 {
             let step = Instant::now();
-            last = self.step()?;
+            last = on_pool(|| self.step())?;
             times.push(step.elapsed().as_secs_f64());
         }
         times.sort_by(f64::total_cmp);
@@ -158,18 +160,13 @@ impl Row {
 
     /// SGD with momentum on every tensor that has a gradient; log_var by its chain rule.
     fn descend(&mut self) {
-        let nodes = self.params.nodes.iter_mut().zip(&mut self.velocity.nodes).zip(&self.gradients.nodes);
-        for ((params, velocity), gradients) in nodes {
-            for (name, gradient) in gradients.tensors() {
-                let find = |(other, _): &(&str, &mut ndarray::ArrayD<f32>)| *other == name;
-                let (Some((_, v)), Some((_, w))) =
-                    (velocity.tensors_mut().find(find), params.tensors_mut().find(find))
-                else {
-                    continue;
-                };
-                for ((w, v), g) in w.iter_mut().zip(v.iter_mut()).zip(gradient) {
-                    *v = MOMENTUM * *v + g;
-                    *w -= self.learning_rate * *v;
+        self.optimizer.advance();
+        for (id, gradients) in self.gradients.nodes.iter().enumerate() {
+            for (name, value) in self.params.nodes[id].tensors_mut() {
+                let found = gradients.tensors().find(|(other, _)| *other == name);
+                if let Some((_, gradient)) = found {
+                    let key = format!("{id}/{name}");
+                    self.optimizer.apply(SGD, &key, value, gradient, self.learning_rate, 0.0);
                 }
             }
         }

@@ -20,7 +20,7 @@ pub mod variational;
 
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
-pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable};
+pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, on_pool};
 pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;

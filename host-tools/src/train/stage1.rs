@@ -2,7 +2,7 @@
 
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
-use super::executor::{Executor, Gradients, Pass, Trainable};
+use super::executor::{Executor, Gradients, Pass, Trainable, on_pool};
 use super::loss::{half_squared_error, softmax_cross_entropy};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
@@ -81,7 +81,7 @@ impl Trainer<'_> {
         batches.each(|step, batch| {
             let at = epoch * total + step;
             let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
-            let loss = self.step(state, &batch, config.learning_rate * factor, at)?;
+            let loss = on_pool(|| self.step(state, &batch, config.learning_rate * factor, at))?;
             loss_sum += loss * batch.labels.len() as f64;
             seen += batch.labels.len();
             observer.batch(1, epoch + 1, step + 1, total, loss);

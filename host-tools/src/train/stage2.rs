@@ -6,7 +6,7 @@
 
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::executor::{Executor, Gradients, Pass, Trainable};
+use super::executor::{Executor, Gradients, Pass, Trainable, on_pool};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
@@ -124,7 +124,8 @@ impl Trainer<'_> {
             let at = epoch * steps + step;
             let warm = warm_up(at, config.kl_warmup_epochs * steps);
             let rate = config.schedule.factor(at, config.epochs * steps, 0);
-            let (loss, nll) = self.step(state, &batch, warm * config.temperature / n as f32, rate, at)?;
+            let kl_weight = warm * config.temperature / n as f32;
+            let (loss, nll) = on_pool(|| self.step(state, &batch, kl_weight, rate, at))?;
             totals.loss += loss * batch.labels.len() as f64;
             totals.nll += nll * batch.labels.len() as f64;
             totals.examples += batch.labels.len();
