@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench train                              every row, 5 s each
 //! cargo bench --bench train -- resnet20 frozen 10        one row: network, mode, seconds
+//! cargo bench --bench train -- operators resnet20 2      each operator's share of the f32 limit
 //! ```
 //!
 //! Networks: `lenet`, `dscnn`, `resnet20`, `mlp`. Modes: `train` updates everything (stage 1),
@@ -13,15 +14,19 @@
 //! same: with equal formula, network and step the first losses printed must agree. Each row runs in a
 //! process of its own, for its peak memory.
 
+mod networks;
+mod operators;
+
+use networks::{NETWORKS, build, channels_last, start, uniform};
+use std::ops::Range;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use stf_host::Result;
-use stf_host::graph::{Activation, Graph, GraphBuilder, NodeId, Op, Params, Shape, Task, Window};
+use stf_host::graph::{Graph, Op, Params};
 use stf_host::train::{
     Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, on_pool,
 };
 
-const NETWORKS: [&str; 4] = ["lenet", "dscnn", "resnet20", "mlp"];
 const MODES: [&str; 3] = ["train", "frozen", "flipout"];
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.9, nesterov: false };
 
@@ -30,19 +35,27 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     match &words[..] {
         [] => every_row(),
+        [word, rest @ ..] if word == "operators" => {
+            let (network, seconds) = (rest.first(), rest.get(1).and_then(|word| word.parse().ok()));
+            report(operators::table(network.map(String::as_str), Duration::from_secs_f64(seconds.unwrap_or(2.0))))
+        }
         [network, mode, rest @ ..] => {
             let seconds = rest.first().and_then(|word| word.parse().ok()).unwrap_or(5.0);
-            match Row::new(network, mode).and_then(|row| row.run(Duration::from_secs_f64(seconds))) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("{error}");
-                    ExitCode::FAILURE
-                }
-            }
+            report(Row::new(network, mode).and_then(|row| row.run(Duration::from_secs_f64(seconds))))
         }
         [_] => {
-            eprintln!("usage: train [NETWORK MODE [SECONDS]]");
+            eprintln!("usage: train [NETWORK MODE [SECONDS] | operators [NETWORK [SECONDS]]]");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn report(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -66,6 +79,8 @@ struct Row {
     executor: Executor,
     params: Params,
     gradients: Gradients,
+    /// Over the parts of a batch that goes through in several.
+    sum: Option<Gradients>,
     optimizer: OptimizerState,
     inputs: Vec<f32>,
     labels: Vec<usize>,
@@ -75,7 +90,7 @@ struct Row {
 
 /// Flipout's random numbers of a step; the same every step, as their cost is not what is measured.
 struct Noise {
-    first: NodeId,
+    batch: usize,
     eps: Vec<f32>,
     log_var: Vec<f32>,
     delta: Vec<f32>,
@@ -97,12 +112,14 @@ impl Row {
         let inputs = planes.chunks_exact(shape.len()).flat_map(|image| channels_last(image, shape)).collect();
         let classes = graph.output_shape().len();
         let noise = if mode == "flipout" { Some(Noise::new(&graph, batch)?) } else { None };
+        let part = if trainable == Trainable::FirstLayer { part_examples(&graph, batch) } else { batch };
         Ok(Self {
             network: network.to_owned(),
             mode: mode.to_owned(),
-            executor: Executor::for_training(&graph, batch, trainable)?,
+            executor: Executor::for_training(&graph, part, trainable)?,
             params: start(&graph),
             gradients: Gradients::zeros(&graph, trainable),
+            sum: (part < batch).then(|| Gradients::zeros(&graph, trainable)),
             optimizer: OptimizerState::default(),
             inputs,
             labels: (0..batch).map(|i| i * 7 % classes).collect(),
@@ -136,32 +153,53 @@ impl Row {
 
     /// One step; returns the loss before it.
     fn step(&mut self) -> Result<f32> {
-        let n = self.labels.len();
-        let pass = Pass {
-            perturbation: self.noise.as_mut().map_or(Perturbation::None, Noise::perturbation),
-            dropout_seed: 0,
-        };
-        let logits = if self.mode == "eval" {
-            self.executor.infer(&self.params, &self.inputs, n)?
-        } else {
-            self.executor.forward(&self.params, &self.inputs, n, &pass)?
-        };
-        let (loss, slope) = cross_entropy(logits, &self.labels);
-        if self.mode == "eval" {
-            return Ok(loss);
+        let (n, part) = (self.labels.len(), self.executor.max_batch());
+        let mut total = 0.0;
+        for first in (0..n).step_by(part) {
+            total += self.part(first..(first + part).min(n))?;
+            match &mut self.sum {
+                Some(sum) if first == 0 => sum.clone_from(&self.gradients),
+                Some(sum) => sum.add(&self.gradients),
+                None => {}
+            }
         }
-        self.executor.backward(&self.params, &self.inputs, &slope, n, &pass, &mut self.gradients)?;
+        if self.mode != "eval" {
+            self.descend();
+        }
+        Ok(total)
+    }
+
+    /// Forward and backward of a part of the batch; returns its share of the loss.
+    fn part(&mut self, examples: Range<usize>) -> Result<f32> {
+        let (all, n) = (self.labels.len(), examples.len());
+        let share = n as f32 / all as f32;
+        let pass = Pass {
+            perturbation: self.noise.as_mut().map_or(Perturbation::None, |noise| noise.perturbation(&examples)),
+            ..Pass::default()
+        };
+        let size = self.inputs.len() / all;
+        let inputs = &self.inputs[examples.start * size..examples.end * size];
+        let logits = if self.mode == "eval" {
+            self.executor.infer(&self.params, inputs, n)?
+        } else {
+            self.executor.forward(&self.params, inputs, n, &pass)?
+        };
+        let (loss, mut slope) = cross_entropy(logits, &self.labels[examples]);
+        if self.mode != "eval" {
+            slope.iter_mut().for_each(|slope| *slope *= share);
+            self.executor.backward(&self.params, inputs, &slope, n, &pass, &mut self.gradients)?;
+        }
         if self.mode == "train" {
             self.executor.update_running_statistics(&mut self.params);
         }
-        self.descend();
-        Ok(loss)
+        Ok(loss * share)
     }
 
     /// SGD with momentum on every tensor that has a gradient; log_var by its chain rule.
     fn descend(&mut self) {
         self.optimizer.advance();
-        for (id, gradients) in self.gradients.nodes.iter().enumerate() {
+        let total = self.sum.as_ref().unwrap_or(&self.gradients);
+        for (id, gradients) in total.nodes.iter().enumerate() {
             for (name, value) in self.params.nodes[id].tensors_mut() {
                 let found = gradients.tensors().find(|(other, _)| *other == name);
                 if let Some((_, gradient)) = found {
@@ -170,7 +208,7 @@ impl Row {
                 }
             }
         }
-        if let (Some(noise), Some(gradient)) = (&mut self.noise, &self.gradients.noise) {
+        if let (Some(noise), Some(gradient)) = (&mut self.noise, &total.noise) {
             for (((log_var, delta), eps), g) in
                 noise.log_var.iter_mut().zip(&noise.delta).zip(&noise.eps).zip(gradient)
             {
@@ -192,7 +230,7 @@ impl Noise {
         let weights = outputs * graph.fan_in(first);
         let signs = |seed, count| uniform(seed, count, 1.0).iter().map(|value| value.signum()).collect();
         Ok(Self {
-            first,
+            batch,
             eps: uniform(2000, weights, 1.0),
             log_var: vec![-8.0; weights],
             delta: vec![0.0; weights],
@@ -201,157 +239,25 @@ impl Noise {
         })
     }
 
-    fn perturbation(&mut self) -> Perturbation<'_> {
-        debug_assert_eq!(self.eps.len(), self.delta.len(), "kernel of node {}", self.first);
-        for ((delta, eps), log_var) in self.delta.iter_mut().zip(&self.eps).zip(&self.log_var) {
-            *delta = eps * (0.5 * log_var).exp();
-        }
-        let Self { delta, input_signs, output_signs, .. } = self;
-        Perturbation::Flipout { delta, input_signs, output_signs }
-    }
-}
-
-fn build(network: &str) -> Result<Graph> {
-    let input = match network {
-        "resnet20" => Shape::new(32, 32, 3),
-        "dscnn" => Shape::new(49, 10, 1),
-        "lenet" | "mlp" => Shape::new(28, 28, 1),
-        _ => return Err(stf_host::Error::invalid("network", network, NETWORKS.join(", "))),
-    };
-    let mut net = Net(GraphBuilder::new(network, Task::Classification, input));
-    match network {
-        "resnet20" => net.resnet20()?,
-        "dscnn" => net.dscnn()?,
-        "lenet" => net.lenet()?,
-        _ => net.mlp()?,
-    };
-    net.0.finish()
-}
-
-/// The four networks, layer for layer as their peers are usually written in PyTorch.
-struct Net(GraphBuilder);
-
-impl Net {
-    fn conv_bn(&mut self, x: NodeId, channels: usize, window: Window, groups: usize) -> Result<NodeId> {
-        let conv = self.0.conv(x, channels, window, groups, false)?;
-        self.0.batch_norm(conv)
-    }
-
-    fn relu(&mut self, x: NodeId) -> Result<NodeId> {
-        self.0.activation(x, Activation::Relu)
-    }
-
-    fn block(&mut self, x: NodeId, channels: usize, stride: usize) -> Result<NodeId> {
-        let a = self.conv_bn(x, channels, Window::padded(3, stride, 1), 1)?;
-        let a = self.relu(a)?;
-        let b = self.conv_bn(a, channels, Window::padded(3, 1, 1), 1)?;
-        let shortcut = if stride == 1 { x } else { self.conv_bn(x, channels, Window::valid(1, stride), 1)? };
-        let sum = self.0.add(b, shortcut)?;
-        self.relu(sum)
-    }
-
-    fn resnet20(&mut self) -> Result<NodeId> {
-        let stem = self.conv_bn(0, 16, Window::padded(3, 1, 1), 1)?;
-        let mut x = self.relu(stem)?;
-        for (stage, channels) in [16, 32, 64].into_iter().enumerate() {
-            for block in 0..3 {
-                x = self.block(x, channels, if stage > 0 && block == 0 { 2 } else { 1 })?;
+    /// For some examples of the batch; the first of them draw delta.
+    fn perturbation(&mut self, examples: &Range<usize>) -> Perturbation<'_> {
+        if examples.start == 0 {
+            for ((delta, eps), log_var) in self.delta.iter_mut().zip(&self.eps).zip(&self.log_var) {
+                *delta = eps * (0.5 * log_var).exp();
             }
         }
-        let mean = self.0.global_avg_pool(x)?;
-        self.0.dense(mean, 10, true)
-    }
-
-    fn dscnn(&mut self) -> Result<NodeId> {
-        let stem =
-            Window { kernel: [10, 4], stride: [2; 2], dilation: [1; 2], pad_begin: [4, 1], pad_end: [4, 1] };
-        let stem = self.conv_bn(0, 64, stem, 1)?;
-        let mut x = self.relu(stem)?;
-        for _ in 0..4 {
-            let depthwise = self.conv_bn(x, 64, Window::padded(3, 1, 1), 64)?;
-            let depthwise = self.relu(depthwise)?;
-            let pointwise = self.conv_bn(depthwise, 64, Window::valid(1, 1), 1)?;
-            x = self.relu(pointwise)?;
-        }
-        let mean = self.0.global_avg_pool(x)?;
-        self.0.dense(mean, 12, true)
-    }
-
-    fn lenet(&mut self) -> Result<NodeId> {
-        let mut x = self.0.conv(0, 6, Window::padded(5, 1, 2), 1, true)?;
-        x = self.relu(x)?;
-        x = self.0.max_pool(x, Window::valid(2, 2))?;
-        x = self.0.conv(x, 16, Window::valid(5, 1), 1, true)?;
-        x = self.relu(x)?;
-        x = self.0.max_pool(x, Window::valid(2, 2))?;
-        x = self.0.flatten(x)?;
-        self.head(x, &[120, 84])
-    }
-
-    fn mlp(&mut self) -> Result<NodeId> {
-        self.head(0, &[400, 400])
-    }
-
-    fn head(&mut self, mut x: NodeId, hidden: &[usize]) -> Result<NodeId> {
-        for &features in hidden {
-            x = self.0.dense(x, features, true)?;
-            x = self.relu(x)?;
-        }
-        self.0.dense(x, 10, true)
-    }
-}
-
-/// Kernel `k` (from 1) is uniform from stream `k`: within sqrt(6 / fan_in) in a convolution, and
-/// sqrt(1 / fan_in) in a dense layer, written in the order of channels-first frameworks.
-fn start(graph: &Graph) -> Params {
-    let mut params = Params::zeros(graph);
-    let mut stream = 0;
-    for (id, node) in graph.nodes.iter().enumerate() {
-        let Some(weight) = &mut params.nodes[id].weight else { continue };
-        stream += 1;
-        let fan_in = graph.fan_in(id);
-        let (gain, kernel) = match node.op {
-            Op::Conv2d { window, groups, .. } => {
-                let [height, width] = window.kernel;
-                (6.0, Shape::new(height, width, graph.input_of(id).channels / groups))
-            }
-            _ => (1.0, before_flatten(graph, id)),
+        let Self { delta, input_signs, output_signs, batch, .. } = self;
+        let part = |signs: &'_ [f32]| {
+            let size = signs.len() / *batch;
+            examples.start * size..examples.end * size
         };
-        let values = uniform(stream, weight.len(), (gain / fan_in as f64).sqrt() as f32);
-        let values =
-            values.chunks_exact(fan_in).flat_map(|kernel_values| channels_last(kernel_values, kernel));
-        for (weight, value) in weight.iter_mut().zip(values) {
-            *weight = value;
+        let (inputs, outputs) = (part(input_signs), part(output_signs));
+        Perturbation::Flipout {
+            delta,
+            input_signs: &input_signs[inputs],
+            output_signs: &output_signs[outputs],
         }
     }
-    params
-}
-
-/// The shape whose values a dense layer reads, looking through a flatten.
-fn before_flatten(graph: &Graph, id: NodeId) -> Shape {
-    let input = graph.nodes[id].inputs[0];
-    match graph.nodes[input].op {
-        Op::Flatten => graph.input_of(input),
-        _ => graph.nodes[input].shape,
-    }
-}
-
-/// CHW to HWC.
-fn channels_last(values: &[f32], shape: Shape) -> Vec<f32> {
-    let plane = shape.height * shape.width;
-    (0..values.len()).map(|i| values[i % shape.channels * plane + i / shape.channels]).collect()
-}
-
-/// Uniform in -scale..scale, by SplitMix64 of (seed, index).
-fn uniform(seed: u64, count: usize, scale: f32) -> Vec<f32> {
-    let value = |index: u64| {
-        let z = (seed << 32).wrapping_add(index).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let z = z ^ (z >> 31);
-        ((z >> 40) as f32 / (1 << 23) as f32 - 1.0) * scale
-    };
-    (0..count as u64).map(value).collect()
 }
 
 /// Mean cross-entropy and its derivative with respect to the logits.
