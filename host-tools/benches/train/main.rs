@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use stf_host::Result;
 use stf_host::graph::{Graph, Op, Params};
 use stf_host::train::{
-    Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, on_pool,
+    Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, on_pool, part_examples,
 };
 
 const MODES: [&str; 3] = ["train", "frozen", "flipout"];
@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         [] => every_row(),
         [word, rest @ ..] if word == "operators" => {
             let (network, seconds) = (rest.first(), rest.get(1).and_then(|word| word.parse().ok()));
-            report(operators::table(network.map(String::as_str), Duration::from_secs_f64(seconds.unwrap_or(2.0))))
+            report(operators::table(
+                network.map(String::as_str),
+                Duration::from_secs_f64(seconds.unwrap_or(2.0)),
+            ))
         }
         [network, mode, rest @ ..] => {
             let seconds = rest.first().and_then(|word| word.parse().ok()).unwrap_or(5.0);
@@ -174,7 +177,10 @@ impl Row {
         let (all, n) = (self.labels.len(), examples.len());
         let share = n as f32 / all as f32;
         let pass = Pass {
-            perturbation: self.noise.as_mut().map_or(Perturbation::None, |noise| noise.perturbation(&examples)),
+            perturbation: self
+                .noise
+                .as_mut()
+                .map_or(Perturbation::None, |noise| noise.perturbation(&examples)),
             ..Pass::default()
         };
         let size = self.inputs.len() / all;

@@ -114,7 +114,8 @@ fn name(graph: &Graph, id: NodeId) -> String {
     match node.op {
         Op::Conv2d { window, groups, .. } => {
             let [height, width] = window.kernel;
-            let stride = if window.stride == [1; 2] { String::new() } else { format!("/{}", window.stride[0]) };
+            let stride =
+                if window.stride == [1; 2] { String::new() } else { format!("/{}", window.stride[0]) };
             let kind = if groups > 1 { "depthwise" } else { "conv" };
             format!("{kind} {height}x{width}{stride} {} to {}", shape(input), shape(node.shape))
         }

@@ -180,6 +180,24 @@ pub fn weight_gradient(walk: &Walk, image: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_gradient_on(Isa::best(), walk, image, dy, dw);
 }
 
+/// Multiply-accumulates that `rounds` of a loop on registers alone made: the f32 limit of one core, by the
+/// time that they take.
+#[must_use]
+pub fn peak_multiply_adds(rounds: u64) -> u64 {
+    // SAFETY: the instruction set was detected by `Isa::best`.
+    let (lanes, sum) = unsafe {
+        match Isa::best() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => (16, x86::peak_avx512(rounds)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => (8, x86::peak_avx2(rounds)),
+            Isa::Portable => (4, vector::peak::<[f32; 4]>(rounds)),
+        }
+    };
+    std::hint::black_box(sum);
+    rounds * vector::PEAK_SUMS as u64 * lanes
+}
+
 fn forward_on(
     isa: Isa,
     walk: &Walk,

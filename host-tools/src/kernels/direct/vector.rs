@@ -139,6 +139,32 @@ pub(super) unsafe fn multiply_add_row<V: Vector, const N: usize, const P: usize>
     weight
 }
 
+/// Independent sums that keep every multiply-add unit busy.
+pub(super) const PEAK_SUMS: usize = 12;
+
+/// `rounds` multiply-adds on each of [`PEAK_SUMS`] vectors; returns something that depends on all.
+///
+/// # Safety
+/// The CPU must have `V`'s instructions.
+#[inline(always)]
+pub(super) unsafe fn peak<V: Vector>(rounds: u64) -> f32 {
+    // SAFETY: the caller vouches for the CPU; the sum is written to as many floats as any vector has.
+    unsafe {
+        let (factor, term) = (V::splat(std::hint::black_box(0.999)), V::splat(std::hint::black_box(1e-3)));
+        let mut sums = [V::splat(1.0); PEAK_SUMS];
+        for _ in 0..rounds {
+            for sum in &mut sums {
+                *sum = term.plus_product(*sum, factor);
+            }
+        }
+        let mut lanes = [0.0; 16];
+        for sum in sums {
+            V::load(lanes.as_ptr()).plus_product(sum, factor).store(lanes.as_mut_ptr());
+        }
+        lanes.iter().sum()
+    }
+}
+
 /// Visits all pairs below `(P, N)`. A loop over sums that is too long to be unrolled would keep them in
 /// memory, and each product would be stored: only short loops of constant length may touch them.
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::forward::Forward;
 use super::input_gradient::InputGradient;
-use super::vector::Vector;
+use super::vector::{Vector, peak};
 use super::weight_gradient::WeightGradient;
 use std::arch::x86_64::{
     __m256, __m256i, __m512, __mmask16, _mm256_cmpgt_epi32, _mm256_fmadd_ps, _mm256_loadu_ps,
@@ -140,4 +140,20 @@ pub(super) unsafe fn input_gradient_avx512(job: &InputGradient<'_>, images: &mut
 pub(super) unsafe fn input_gradient_avx2(job: &InputGradient<'_>, images: &mut [f32]) {
     // SAFETY: handed on to the caller.
     unsafe { job.run::<__m256, 12, 5>(images) }
+}
+
+/// # Safety
+/// As [`peak`].
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn peak_avx512(rounds: u64) -> f32 {
+    // SAFETY: handed on to the caller.
+    unsafe { peak::<__m512>(rounds) }
+}
+
+/// # Safety
+/// As [`peak`].
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn peak_avx2(rounds: u64) -> f32 {
+    // SAFETY: handed on to the caller.
+    unsafe { peak::<__m256>(rounds) }
 }

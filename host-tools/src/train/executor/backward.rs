@@ -40,11 +40,32 @@ impl Executor {
         written: &mut [bool],
         gradients: &mut Gradients,
     ) -> Result<()> {
+        if matches!(self.graph.nodes[id].op, Op::Conv2d { .. } | Op::Dense { .. }) {
+            self.timed(
+                id,
+                |times| &mut times.weight_gradient,
+                |executor| executor.backward_parameters(id, pass, gradients),
+            )?;
+        }
+        self.timed(
+            id,
+            |times| &mut times.input_gradient,
+            |executor| executor.backward_inputs(id, pass, written, gradients),
+        )
+    }
+
+    /// Gradients of what the node read, and of batch norm's parameters.
+    fn backward_inputs(
+        &mut self,
+        id: NodeId,
+        pass: &BackwardPass<'_>,
+        written: &mut [bool],
+        gradients: &mut Gradients,
+    ) -> Result<()> {
         let op = self.graph.nodes[id].op;
         match op {
             Op::Input | Op::Flatten => {}
             Op::Conv2d { .. } | Op::Dense { .. } => {
-                self.backward_parameters(id, pass, gradients)?;
                 if let Some(outgoing) = self.outgoing(id, 0, pass.n, written) {
                     self.backward_weighted_input(id, pass, &outgoing)?;
                 }
@@ -66,9 +87,10 @@ impl Executor {
             }
             Op::Dropout { rate } => {
                 let drops = self.trainable == Trainable::All;
-                self.backward_elementwise(id, 0, pass, written, |_, d| {
+                self.backward_elementwise(id, 0, pass, written, |executor, d| {
                     if drops {
-                        elementwise::drop_out(rate, pass.pass.dropout_seed, id, d);
+                        let first = pass.pass.first_example * executor.graph.nodes[id].shape.len();
+                        elementwise::drop_out(rate, pass.pass.dropout_seed, id, first, d);
                     }
                 });
             }

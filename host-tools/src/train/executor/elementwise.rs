@@ -91,15 +91,16 @@ pub(super) fn activate_backward(activation: Activation, saved: &[f32], d: &mut [
 }
 
 /// Inverted dropout: drops each value with probability `rate` and scales the others by
-/// `1 / (1 - rate)`. Forward and backward call it alike: the mask follows from seed, node and index.
-pub(super) fn drop_out(rate: f32, seed: u64, node: NodeId, values: &mut [f32]) {
+/// `1 / (1 - rate)`. Forward and backward call it alike: the mask follows from seed, node and index,
+/// which is `first` for the first value.
+pub(super) fn drop_out(rate: f32, seed: u64, node: NodeId, first: usize, values: &mut [f32]) {
     let keep = 1.0 - rate;
     let threshold = (f64::from(keep) * 2f64.powi(32)) as u64;
     let base = mix(seed ^ mix(node as u64));
     let len = task_len(values.len());
     values.par_chunks_mut(len).enumerate().for_each(|(task, values)| {
         for (index, value) in values.iter_mut().enumerate() {
-            let kept = mix(base.wrapping_add((task * len + index) as u64)) >> 32 < threshold;
+            let kept = mix(base.wrapping_add((first + task * len + index) as u64)) >> 32 < threshold;
             *value = if kept { *value / keep } else { 0.0 };
         }
     });

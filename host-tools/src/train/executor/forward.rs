@@ -47,7 +47,8 @@ impl Executor {
             Op::Dropout { rate } => {
                 self.copy_input(id, inputs, n, &target);
                 if batch_statistics {
-                    elementwise::drop_out(rate, pass.dropout_seed, id, &mut self.activations[target]);
+                    let first = pass.first_example * self.graph.nodes[id].shape.len();
+                    elementwise::drop_out(rate, pass.dropout_seed, id, first, &mut self.activations[target]);
                 }
             }
             Op::Add => self.forward_add(id, inputs, n, &target),

@@ -16,11 +16,14 @@ mod forward;
 mod im2col;
 mod plan;
 mod pool;
+mod times;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
+pub use plan::part_examples;
+pub use times::Times;
 pub use types::{Gradients, Pass, Perturbation, Trainable, on_pool};
 
 use crate::error::{Error, Result};
@@ -49,6 +52,8 @@ pub struct Executor {
     relu_bits: Vec<Vec<u16>>,
     /// Standard deviations of the first layer's outputs in the last pass, local reparameterization.
     deviation: Vec<f32>,
+    /// What each node took in the last pass, if that is measured.
+    times: Option<Vec<Times>>,
 }
 
 impl Executor {
@@ -86,6 +91,7 @@ impl Executor {
             winners: vec![None; graph.nodes.len()],
             relu_bits: relu_bits.collect(),
             deviation: Vec::new(),
+            times: None,
             layout,
         };
         for id in 0..graph.nodes.len() {
@@ -163,7 +169,7 @@ impl Executor {
         let batch_statistics = self.trainable == Trainable::All;
         on_pool(|| {
             (0..self.graph.nodes.len())
-                .try_for_each(|id| self.forward_node(id, params, inputs, n, pass, batch_statistics))
+                .try_for_each(|id| self.timed_forward(id, params, inputs, n, pass, batch_statistics))
         })?;
         Ok(self.output(n))
     }

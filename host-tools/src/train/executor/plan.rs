@@ -104,6 +104,23 @@ pub(super) fn layout(graph: &Graph, trainable: Trainable) -> Layout {
     }
 }
 
+/// Bytes of activations and gradients that stay in the caches of a few cores.
+const CACHE_BYTES: usize = 1 << 20;
+
+/// Least number of examples that are worth a pass.
+const LEAST_EXAMPLES: usize = 16;
+
+/// How many examples of a batch of `batch` should go through at a time in stage 2. Its examples do not
+/// depend on each other, so that a step may take them in parts and add up the gradients: in as few equal
+/// ones as keep what is between the layers in cache.
+#[must_use]
+pub fn part_examples(graph: &Graph, batch: usize) -> usize {
+    let layout = layout(graph, Trainable::FirstLayer);
+    let bytes = 4 * (layout.activation_floats + layout.gradient_floats);
+    let most = (CACHE_BYTES / bytes.max(1)).max(LEAST_EXAMPLES);
+    batch.div_ceil(batch.div_ceil(most).max(1)).max(1)
+}
+
 /// A tensor of the pass: its node, and the node whose tensor it may overwrite.
 struct Tensor {
     node: NodeId,
