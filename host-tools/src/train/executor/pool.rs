@@ -38,13 +38,16 @@ impl Geometry {
             for column in 0..self.output.width {
                 let x = self.start(column, 1);
                 let to = (row * self.output.width + column) * self.output.channels;
-                if self.is_inside(y, 0) && self.is_inside(x, 1) {
-                    visit(to, self.offset(y, x), &whole);
+                let edge;
+                let (window, taps) = if self.is_inside(y, 0) && self.is_inside(x, 1) {
+                    (self.offset(y, x), &whole)
                 } else {
                     let (height, width) = (self.input.height as isize, self.input.width as isize);
-                    let inside = |y, x| (0..height).contains(&y) && (0..width).contains(&x);
-                    visit(to, 0, &self.taps_from(y, x, inside));
-                }
+                    edge = self.taps_from(y, x, |y, x| (0..height).contains(&y) && (0..width).contains(&x));
+                    (0, &edge)
+                };
+                // The only call: what is called from two places is not inlined, and then not vectorised.
+                visit(to, window, taps);
             }
         }
     }
@@ -162,6 +165,9 @@ impl Winners {
     }
 }
 
+/// Cut off to [`Number::NONE`] of every type.
+const NONE: u32 = u32::MAX;
+
 /// Channels that are looked at together.
 const LANES: usize = 8;
 
@@ -177,7 +183,8 @@ fn max_forward<W: Number>(
 ) {
     let (size, channels) = (chunk(n), geometry.output.channels);
     let (inputs, outputs) = (geometry.input.len(), geometry.output.len());
-    let start = if relu { (0.0, W::NONE) } else { (f32::NEG_INFINITY, W::new(0)) };
+    // Where nothing is greater (all values are NaN, or ReLU made them zero), there is no winner.
+    let start = (if relu { 0.0 } else { f32::NEG_INFINITY }, W::NONE);
     y.par_chunks_mut(size * outputs)
         .zip(winner.par_chunks_mut(size * outputs))
         .zip(x.par_chunks(size * inputs))
@@ -208,17 +215,20 @@ fn max_window<W: Number>(
     let mut first = 0;
     if reach <= x.len() && channels.next_multiple_of(LANES) <= y.len() {
         while first < channels {
-            let (mut best, mut number) = ([start.0; LANES], [start.1; LANES]);
+            // Numbers as wide as values: one comparison serves both.
+            let (mut best, mut number) = ([start.0; LANES], [NONE; LANES]);
             for tap in taps {
                 let values = &x[tap.at + first..][..LANES];
                 for lane in 0..LANES {
                     let better = values[lane] > best[lane];
                     best[lane] = if better { values[lane] } else { best[lane] };
-                    number[lane] = if better { W::new(tap.number) } else { number[lane] };
+                    number[lane] = if better { tap.number as u32 } else { number[lane] };
                 }
             }
             y[first..][..LANES].copy_from_slice(&best);
-            winner[first..][..LANES].copy_from_slice(&number);
+            for (winner, number) in winner[first..][..LANES].iter_mut().zip(number) {
+                *winner = W::new(number as usize);
+            }
             first += LANES;
         }
         return;
