@@ -77,7 +77,7 @@ impl Schedule {
 impl Schedule {
     fn check(&self) -> Result<()> {
         let Self::Step { milestones, gamma } = self else { return Ok(()) };
-        positive("gamma of the step schedule", *gamma)?;
+        not_negative("gamma of the step schedule", *gamma)?;
         let mut last = 0.0;
         for &milestone in milestones {
             let expected = format!("shares of training from 0 to 1, ascending (here at least {last})");
@@ -291,7 +291,7 @@ mod tests {
         for milestones in [&[0.5, 0.4][..], &[-0.1], &[1.1], &[f32::NAN]] {
             assert!(text(step(milestones, 0.1).check()).contains("milestone"), "{milestones:?}");
         }
-        assert!(text(step(&[0.5], 0.0).check()).contains("gamma"));
+        assert!(text(step(&[0.5], -0.1).check()).contains("gamma"));
     }
 
     #[test]

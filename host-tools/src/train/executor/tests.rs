@@ -1,7 +1,7 @@
 //! Gradients of every operator against central differences, and what must not depend on how the work
 //! is split.
 
-use super::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
+use super::{Executor, Gradients, Pass, Perturbation, Trainable};
 use crate::graph::{Activation, Graph, GraphBuilder, NodeId, NodeParams, Op, Params, Shape, Task, Window};
 use ndarray::ArrayD;
 
@@ -394,29 +394,4 @@ fn a_frozen_backbone_saves_no_activations() {
     let bytes = |trainable| Executor::for_training(&graph, 8, trainable).unwrap().planned_bytes();
     assert!(bytes(Trainable::None) * 3 < bytes(Trainable::FirstLayer) * 2);
     assert!(bytes(Trainable::FirstLayer) * 10 < bytes(Trainable::All) * 7);
-}
-
-/// A stage-2 step keeps less than half of what a stage-1 step of the same batch does.
-#[test]
-fn stage_2_plans_less_than_half_of_stage_1() {
-    let (digits, commands, pictures) = (Shape::new(28, 28, 1), Shape::new(49, 10, 1), Shape::new(32, 32, 3));
-    let cases = [("lenet5", digits), ("dscnn", commands), ("resnet8", pictures), ("resnet20", pictures)];
-    for (name, input) in cases {
-        let graph = crate::graph::architectures::build(name, input, 10).unwrap();
-        let bytes =
-            |batch, trainable| Executor::for_training(&graph, batch, trainable).unwrap().planned_bytes();
-        let first_stage = bytes(64, Trainable::All);
-        let second_stage = bytes(part_examples(&graph, 64), Trainable::FirstLayer);
-        assert!(2 * second_stage < first_stage, "{name}: {second_stage} and {first_stage} bytes");
-    }
-}
-
-/// Parts are as equal as they can be, cover the batch, and are never empty.
-#[test]
-fn parts_cover_the_batch() {
-    let graph = conv_first(1);
-    for batch in [1, 2, 17, 64, 100, 1000] {
-        let part = part_examples(&graph, batch);
-        assert!((1..=batch).contains(&part), "{part} of {batch}");
-    }
 }
