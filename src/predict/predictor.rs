@@ -185,7 +185,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
         let buffers = &mut self.buffers;
-        input.quantize(self.model, buffers.input)?;
+        input.quantize(self.model, self.kernels, buffers.input)?;
         if let Some(first) = &self.first {
             if !buffers.acc_mean.is_empty() {
                 // Layer 0 is packed first.

@@ -20,7 +20,7 @@ mod pool;
 
 pub(crate) use axis::axis;
 pub(crate) use conv::scratch_values;
-pub(crate) use elementwise::{add, lookup};
+pub(crate) use elementwise::{add, lookup, quantize};
 pub(crate) use finish::{combine, finish};
 pub(crate) use pool::{avg_pool, max_pool};
 

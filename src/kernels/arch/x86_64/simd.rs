@@ -37,11 +37,17 @@ pub(super) trait Simd: Copy {
     /// `WEIGHTS` bytes can be read at `from`.
     unsafe fn weights(self, from: *const u8) -> Self::W;
 
-    /// The same four activations, int8 in memory, for every lane.
+    /// The same four activations for every lane; in memory they are int8 where `FLIP`, else `x + 128`.
     ///
     /// # Safety
     /// 4 bytes can be read at `from`.
-    unsafe fn broadcast(self, from: *const u8) -> Self::X;
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> Self::X;
+
+    /// `acc + sum of four places`, int8 in memory, `4 * LANES` channels in tile order of four vectors.
+    ///
+    /// # Safety
+    /// `4 * LANES` bytes can be read at each of `from`.
+    unsafe fn add_bytes(self, acc: [Self::I; 4], from: [*const u8; 4]) -> [Self::I; 4];
 
     /// `4 * LANES` channels' activations from four places, `x + 128` in memory, in tile order of four
     /// vectors.
