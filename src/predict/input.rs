@@ -80,7 +80,12 @@ impl Input<'_> {
     }
 
     /// Writes the quantized input, `out.len()` values.
-    pub(super) fn quantize(self, model: &Model<'_>, kernels: Kernels, out: &mut [i8]) -> Result<(), PredictError> {
+    pub(super) fn quantize(
+        self,
+        model: &Model<'_>,
+        kernels: Kernels,
+        out: &mut [i8],
+    ) -> Result<(), PredictError> {
         if self.len() != out.len() {
             return Err(PredictError::Length { found: self.len(), expected: out.len() });
         }

@@ -6,6 +6,7 @@
 mod config;
 mod input;
 mod predictor;
+mod steps;
 mod summary;
 mod workspace;
 
