@@ -189,8 +189,7 @@ impl Net {
         let kernel = [self.last.height, self.last.width];
         let window = Window { kernel, stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
         let output = self.place([1, 1, self.last.channels]);
-        let layer =
-            Layer::AvgPool { input: self.last, output, window, count_padding: false, clamp: FULL };
+        let layer = Layer::AvgPool { input: self.last, output, window, count_padding: false, clamp: FULL };
         self.push(layer);
     }
 
@@ -201,7 +200,9 @@ impl Net {
         let fan_in = weights.values.len as usize / channels;
         let log_var = self.random(weights.values.len as usize);
         let (top, m) = match kind {
-            NoiseKind::Weights => (f32::from(stf_bnn::random::MAX_TABLE), 6.0 / (700.0 * (fan_in as f32).sqrt())),
+            NoiseKind::Weights => {
+                (f32::from(stf_bnn::random::MAX_TABLE), 6.0 / (700.0 * (fan_in as f32).sqrt()))
+            }
             NoiseKind::Outputs => (65535.0, 6.0 / (4096.0 * 150.0 * 70.0 * (fan_in as f32).sqrt())),
         };
         let table: Vec<u16> = (0..256).map(|b| (top * (-0.02 * b as f32).exp()) as u16).collect();

@@ -18,7 +18,8 @@ fn model(layer: &str, seed: u64) -> AlignedBytes {
     let mut b = Builder::new(seed, [size(1, 12), size(1, 12), size(1, 7)]);
     b.extreme = seed % 2 == 1;
     // Channel counts around the widths of vectors, and everything between.
-    let mut channels = || [size(1, 70), [1, 8, 16, 24, 32, 48, 64, 128][usize::from(size(0, 7))]][usize::from(size(0, 1))];
+    let mut channels =
+        || [size(1, 70), [1, 8, 16, 24, 32, 48, 64, 128][usize::from(size(0, 7))]][usize::from(size(0, 1))];
     if seed % 5 == 4 {
         b.dense(channels());
     } else {
@@ -87,7 +88,12 @@ fn whole_networks_are_equal() {
             for kernels in others() {
                 for tile in [1, 3, 8] {
                     let config = Config { kernels: Some(kernels), tile, ..base };
-                    assert_eq!(predict(&model, config, 1, &input), expected, "{first:?} {seed} {}", kernels.name());
+                    assert_eq!(
+                        predict(&model, config, 1, &input),
+                        expected,
+                        "{first:?} {seed} {}",
+                        kernels.name()
+                    );
                 }
             }
         }

@@ -77,7 +77,16 @@ impl Builder {
         let multiplier: Vec<f32> =
             (0..channels).map(|_| 1.0 / ((50.0 + 20.0 * dice.unit()) * scale)).collect();
         let input = InputSpec { tensor, mean: writer.values(&mean), multiplier: writer.values(&multiplier) };
-        Self { dice, writer, next: 0, last: tensor, layers: Vec::new(), input, posterior: None, extreme: false }
+        Self {
+            dice,
+            writer,
+            next: 0,
+            last: tensor,
+            layers: Vec::new(),
+            input,
+            posterior: None,
+            extreme: false,
+        }
     }
 
     pub fn place(&mut self, [height, width, channels]: [u16; 3]) -> Tensor {

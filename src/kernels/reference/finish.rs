@@ -55,18 +55,22 @@ fn run<const N: usize>(
     if cfg!(feature = "std") { sweep.accumulate(weights, sink) } else { shared(sweep, weights, &mut sink) }
 }
 
+/// Takes index, channel and the accumulators of each set of weights.
+type Sink<'s, const N: usize> = dyn FnMut(usize, usize, [&[i32]; N]) + 's;
+
 #[inline(never)]
-fn shared<const N: usize>(
-    sweep: &mut impl Sweep,
-    weights: [&[i8]; N],
-    sink: &mut dyn FnMut(usize, usize, [&[i32]; N]),
-) {
+fn shared<const N: usize>(sweep: &mut impl Sweep, weights: [&[i8]; N], sink: &mut Sink<'_, N>) {
     sweep.accumulate(weights, sink);
 }
 
 /// Requantizes one run of channels, for both signs of the noise where both are wanted.
 #[inline(always)]
-pub(crate) fn combine(to: &mut Noisy<'_>, index: usize, [mean, noise]: [&[i32]; 2], [m, m_noise]: [&[f32]; 2]) {
+pub(crate) fn combine(
+    to: &mut Noisy<'_>,
+    index: usize,
+    [mean, noise]: [&[i32]; 2],
+    [m, m_noise]: [&[f32]; 2],
+) {
     let (zero_point, clamp, run) = (to.zero_point, to.clamp, noise.len());
     let sign = if to.negate { -1 } else { 1 };
     let terms = mean.iter().zip(noise).zip(&m[..run]).zip(&m_noise[..run]);
