@@ -1,6 +1,7 @@
 //! The door: from bytes that anybody may have written to a model after which nothing can go wrong.
 
 mod blobs;
+mod facts;
 mod flow;
 
 use super::Model;
@@ -78,7 +79,8 @@ pub(super) fn check(model: &Model<'_>) -> Result {
         flow::check(model, at, index, &layer)?;
         blobs::check_layer(model, at, &layer)?;
     }
-    blobs::check_posterior(model)
+    blobs::check_posterior(model)?;
+    facts::check(model)
 }
 
 fn check_head(model: &Model<'_>) -> Result {

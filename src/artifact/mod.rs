@@ -7,6 +7,7 @@ mod aligned;
 mod check;
 mod crc;
 mod error;
+mod facts;
 mod geometry;
 mod header;
 mod layer;
@@ -19,6 +20,7 @@ pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned::AlignedBytes;
 pub use error::{ArtifactError, Place};
+pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{

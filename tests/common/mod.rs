@@ -245,6 +245,9 @@ impl Builder {
             layer_count: 0,
             posterior: self.posterior,
             temperature: 1.25,
+            conformal: None,
+            abstention: None,
+            drift: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }

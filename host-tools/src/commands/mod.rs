@@ -1,5 +1,6 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
+mod calibrate;
 mod common;
 mod data;
 mod demo;
@@ -28,6 +29,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
     Export(export::ExportArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
@@ -50,6 +52,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),

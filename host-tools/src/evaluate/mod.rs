@@ -1,16 +1,19 @@
 //! Figures of a model on data: what `stf eval` prints. Every prediction comes from the runtime.
 
-mod auroc;
+pub mod bootstrap;
+mod detection;
+mod figures;
 mod outcomes;
 
-pub use auroc::auroc;
-pub use outcomes::{Outcome, outcomes, require_shape};
+pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
+pub use figures::{Details, Intervals, ReliabilityBin, details};
+pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Classification, Config, Model, Samples};
+use stf_bnn::{Config, Model, Samples};
 
 /// Figures on one data set; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,28 +40,9 @@ pub struct Evaluation {
     pub seed: u64,
     /// Out-of-distribution detection, one entry a data set.
     pub ood: Vec<OodEntry>,
-}
-
-/// Detection of one out-of-distribution set against the evaluated data.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OodEntry {
-    /// Name of the out-of-distribution data.
-    pub data: String,
-    /// Number of its examples.
-    pub n: usize,
-    /// Area under the ROC curve by score; out of distribution is the positive class.
-    pub auroc: OodScores,
-}
-
-/// Area under the ROC curve of each score, every one oriented so that the area is of "out".
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct OodScores {
-    /// The greatest probability; less of it is farther out.
-    pub max_probability: f64,
-    /// Entropy of the mean probabilities.
-    pub predictive_entropy: f64,
-    /// Mutual information; `null` where there is no noise, hence no such score.
-    pub mutual_information: Option<f64>,
+    /// Further figures.
+    #[serde(flatten)]
+    pub details: Details,
 }
 
 /// Evaluates a classifier on labelled data, and its detection of each set in `ood`.
@@ -69,7 +53,11 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
     require_labels(model, data)?;
     let inside = outcomes(model, data, config)?;
     let metrics = metrics(&inside, data);
-    let ood = ood.iter().map(|set| detection(model, &inside, set, config)).collect::<Result<_>>()?;
+    let noisy = is_noisy(model, config);
+    let ood = ood
+        .iter()
+        .map(|set| out_of_distribution(&set.name, &inside, &outcomes(model, set, config)?, noisy))
+        .collect::<Result<_>>()?;
     Ok(Evaluation {
         model: model.manifest().name.to_string(),
         data: data.name.clone(),
@@ -82,6 +70,7 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
         ece: metrics.ece(),
         seed: config.seed,
         ood,
+        details: details(&inside, &data.labels, noisy),
     })
 }
 
@@ -95,6 +84,12 @@ pub fn metrics(outcomes: &[Outcome], data: &Dataset) -> Calibration {
     metrics
 }
 
+/// Whether draws differ, so that there is mutual information.
+#[must_use]
+pub fn is_noisy(model: &Model<'_>, config: &Config) -> bool {
+    model.manifest().posterior.is_some() && num_samples(config) > 1
+}
+
 const fn num_samples(config: &Config) -> u16 {
     match config.samples {
         Samples::Mean => 1,
@@ -102,7 +97,11 @@ const fn num_samples(config: &Config) -> u16 {
     }
 }
 
-fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
+/// The model classifies, and every example has a label that is one of its classes.
+///
+/// # Errors
+/// If not; names the model or the example.
+pub fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
     let manifest = model.manifest();
     if manifest.task != stf_bnn::artifact::Task::Classification {
         return Err(Error::invalid(format!("model {}", manifest.name), "a regression", "a classifier"));
@@ -118,25 +117,4 @@ fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
         )),
         None => Ok(()),
     }
-}
-
-fn detection(model: &Model<'_>, inside: &[Outcome], set: &Dataset, config: &Config) -> Result<OodEntry> {
-    let outside = outcomes(model, set, config)?;
-    let area = |score: fn(&Classification) -> f32| {
-        let scores = |outcomes: &[Outcome]| -> Vec<f32> {
-            outcomes.iter().filter_map(|outcome| outcome.classification.as_ref().map(score)).collect()
-        };
-        auroc(&scores(inside), &scores(&outside))
-            .ok_or_else(|| Error::invalid(format!("data {}", set.name), "no example", "at least one"))
-    };
-    let noisy = model.manifest().posterior.is_some() && num_samples(config) > 1;
-    Ok(OodEntry {
-        data: set.name.clone(),
-        n: set.len(),
-        auroc: OodScores {
-            max_probability: area(|c| -c.confidence)?,
-            predictive_entropy: area(|c| c.predictive_entropy)?,
-            mutual_information: if noisy { Some(area(|c| c.mutual_information)?) } else { None },
-        },
-    })
 }

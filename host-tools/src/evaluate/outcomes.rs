@@ -3,6 +3,7 @@
 use crate::data::{Dataset, Inputs};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use stf_bnn::uncertainty::energy;
 use stf_bnn::{Classification, Config, Input, Model, Predictor};
 
 /// Examples that one task predicts, one after another.
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub samples: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
+    pub energy: f32,
 }
 
 /// Predicts every example. Example `i` gets prediction counter `i`, as on a device that starts at 0
@@ -27,6 +30,20 @@ pub struct Outcome {
 /// # Errors
 /// If the examples have another shape than the model's input, or the configuration does not fit it.
 pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Vec<Outcome>> {
+    predict_all(model, data, config, &|outcome, _| outcome)
+}
+
+/// As [`outcomes`], with what `make` makes of each outcome and the logits of its draws,
+/// `[draws, classes]`.
+///
+/// # Errors
+/// As [`outcomes`].
+pub fn predict_all<T: Send>(
+    model: &Model<'_>,
+    data: &Dataset,
+    config: &Config,
+    make: &(impl Fn(Outcome, Vec<f32>) -> T + Sync),
+) -> Result<Vec<T>> {
     require_shape(model, data)?;
     let need = model.workspace_bytes(config).map_err(|error| unusable(&error))?;
     let chunks: Vec<usize> = (0..data.len()).step_by(CHUNK).collect();
@@ -38,10 +55,12 @@ pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Ve
                 let mut predictor =
                     Predictor::new(model, *config, workspace).map_err(|error| unusable(&error))?;
                 predictor.set_counter(start as u64);
-                (start..data.len().min(start + CHUNK)).map(|i| outcome(&mut predictor, data, i)).collect()
+                (start..data.len().min(start + CHUNK))
+                    .map(|i| outcome(&mut predictor, data, i).map(|(outcome, logits)| make(outcome, logits)))
+                    .collect()
             },
         )
-        .collect::<Result<Vec<Vec<Outcome>>>>()?;
+        .collect::<Result<Vec<Vec<T>>>>()?;
     Ok(parts.into_iter().flatten().collect())
 }
 
@@ -67,20 +86,24 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
     Error::invalid("prediction settings", error, "settings that this model supports")
 }
 
-fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> Result<Outcome> {
+/// The outcome and the logits of every draw.
+fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> Result<(Outcome, Vec<f32>)> {
     let size = data.shape.len();
     let range = index * size..(index + 1) * size;
     let input = match &data.inputs {
         Inputs::U8(values) => Input::U8(&values[range]),
         Inputs::F32(values) => Input::F32(&values[range]),
     };
-    let prediction = predictor.predict(input).map_err(|error| {
+    let (mut energies, mut draws) = (0.0, Vec::new());
+    let each = |_: u16, logits: &[f32]| {
+        energies += energy(logits, 1.0);
+        draws.extend_from_slice(logits);
+    };
+    let prediction = predictor.predict_with(input, each).map_err(|error| {
         Error::invalid(format!("{}: example {index}", data.name), error, "an input that can be predicted")
     })?;
-    Ok(Outcome {
-        mean: prediction.mean.to_vec(),
-        spread: prediction.spread.to_vec(),
-        samples: prediction.samples,
-        classification: prediction.classification,
-    })
+    let (mean, spread) = (prediction.mean.to_vec(), prediction.spread.to_vec());
+    let (samples, classification) = (prediction.samples, prediction.classification);
+    let energy = if classification.is_some() { energies / f32::from(samples.max(1)) } else { 0.0 };
+    Ok((Outcome { mean, spread, samples, classification, energy }, draws))
 }

@@ -65,6 +65,9 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         layer_count: fit("number of layers", lowered.steps.len())?,
         posterior,
         temperature: 1.0,
+        conformal: None,
+        abstention: None,
+        drift: None,
         provenance: Provenance {
             tool: concat!("stf ", env!("CARGO_PKG_VERSION")),
             data: description.data,
