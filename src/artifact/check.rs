@@ -1,5 +1,6 @@
 //! The door: from bytes that anybody may have written to a model after which nothing can go wrong.
 
+mod adaptive;
 mod blobs;
 mod facts;
 mod flow;
@@ -80,6 +81,7 @@ pub(super) fn check(model: &Model<'_>) -> Result {
         blobs::check_layer(model, at, &layer)?;
     }
     blobs::check_posterior(model)?;
+    adaptive::check(model)?;
     facts::check(model)
 }
 

@@ -4,6 +4,7 @@
 //! point into the blob section. The layers follow the [`Manifest`] in the same section, one after
 //! another, and are decoded one at a time, so that a device holds no table of them.
 
+pub use super::adaptive::Adaptive;
 use super::facts::{Abstention, Conformal, Drift};
 use serde::{Deserialize, Serialize};
 
@@ -305,6 +306,8 @@ pub struct Manifest<'a> {
     pub posterior: Option<Posterior>,
     /// Logits are divided by this before the softmax; 1 if none was fitted.
     pub temperature: f32,
+    /// When draws may end; `None` if no rule was fitted.
+    pub adaptive: Option<Adaptive<'a>>,
     /// Thresholds of prediction sets.
     pub conformal: Option<Conformal>,
     /// When to answer.

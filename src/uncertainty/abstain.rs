@@ -39,22 +39,28 @@ impl AbstentionRule {
 impl SamplingPolicy {
     /// The policy of predictions made with these settings.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub fn of(model: &Model<'_>, config: &Config) -> Self {
         let num_samples = match config.samples {
+            _ if model.manifest().posterior.is_none() => 0,
             Samples::Mean => 0,
-            Samples::MonteCarlo(num_samples) => num_samples,
+            samples => samples.most(model),
         };
+        let adaptive = config.samples == Samples::Adaptive && num_samples > 0;
         let fresh = config.draws == Draws::Fresh;
-        Self { num_samples, adaptive: false, seed: config.seed, fresh, antithetic: config.antithetic }
+        Self { num_samples, adaptive, seed: config.seed, fresh, antithetic: config.antithetic }
     }
 
     /// Whether predictions made with these settings are those that a guarantee was fitted for. The seed
     /// matters only for draws that all inputs share: fresh draws of any seed are alike.
     #[must_use]
-    pub fn covers(&self, config: &Config) -> bool {
-        let other = Self::of(config);
+    pub fn covers(&self, model: &Model<'_>, config: &Config) -> bool {
+        let other = Self::of(model, config);
+        self.covers_policy(&other)
+    }
+
+    fn covers_policy(&self, other: &Self) -> bool {
         let same_seed = self.fresh || self.seed == other.seed || self.num_samples == 0;
-        let alike = Self { seed: other.seed, ..*self } == other;
+        let alike = Self { seed: other.seed, ..*self } == *other;
         let mean = self.num_samples == 0 && other.num_samples == 0;
         mean || (alike && same_seed)
     }
@@ -66,15 +72,22 @@ mod tests {
 
     #[test]
     fn a_policy_covers_what_is_sampled_alike() {
-        let config = Config::default();
-        let policy = SamplingPolicy::of(&config);
-        assert!(policy.covers(&config) && policy.covers(&Config { seed: 9, tile: 4, ..config }));
-        assert!(!policy.covers(&Config { samples: Samples::MonteCarlo(4), ..config }));
-        assert!(!policy.covers(&Config { antithetic: false, ..config }));
-        let fixed = Config { draws: Draws::Fixed, ..config };
-        assert!(!policy.covers(&fixed) && SamplingPolicy::of(&fixed).covers(&fixed));
-        assert!(!SamplingPolicy::of(&fixed).covers(&Config { seed: 9, ..fixed }));
-        let mean = Config { samples: Samples::Mean, ..config };
-        assert!(SamplingPolicy::of(&mean).covers(&Config { seed: 9, draws: Draws::Fixed, ..mean }));
+        let policy =
+            SamplingPolicy { num_samples: 8, adaptive: false, seed: 1, fresh: true, antithetic: true };
+        let covers = |a: SamplingPolicy, b: SamplingPolicy| a.covers_policy(&b);
+        assert!(covers(policy, policy) && covers(policy, SamplingPolicy { seed: 9, ..policy }));
+        for other in [
+            SamplingPolicy { num_samples: 4, ..policy },
+            SamplingPolicy { num_samples: 0, ..policy },
+            SamplingPolicy { adaptive: true, ..policy },
+            SamplingPolicy { fresh: false, ..policy },
+            SamplingPolicy { antithetic: false, ..policy },
+        ] {
+            assert!(!covers(policy, other) && !covers(other, policy), "{other:?}");
+        }
+        let fixed = SamplingPolicy { fresh: false, ..policy };
+        assert!(covers(fixed, fixed) && !covers(fixed, SamplingPolicy { seed: 9, ..fixed }));
+        let mean = SamplingPolicy { num_samples: 0, ..policy };
+        assert!(covers(mean, SamplingPolicy { seed: 9, fresh: false, ..mean }));
     }
 }

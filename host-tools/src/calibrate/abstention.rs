@@ -1,7 +1,7 @@
 //! When to answer: the loosest threshold whose selective risk is certified.
 
-use super::binomial;
 use super::share::Share;
+use crate::export::adaptive::binomial;
 
 /// A score and whether its prediction was wrong.
 pub type Judged = (f32, bool);
@@ -35,7 +35,7 @@ pub fn certify(fit: &[Judged], certify: &[Judged], risk: Share, confidence: Shar
     let p_value = |judged: &[Judged], threshold: f32| {
         let (accepted, errors) = counts(judged, threshold);
         // No accepted example is no evidence.
-        if accepted == 0 { 1.0 } else { binomial::cdf(errors, accepted, risk.value()) }
+        if accepted == 0 { 1.0 } else { binomial::at_most(errors, accepted, risk.value()) }
     };
     let (start, _) = candidates
         .iter()

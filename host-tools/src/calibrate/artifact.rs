@@ -13,6 +13,8 @@ use stf_bnn::uncertainty::{Penalty, Score};
 pub struct Facts {
     /// Temperature of the softmax.
     pub temperature: f32,
+    /// Whether the rule of an adaptive number of samples stays: it is void at another temperature.
+    pub keep_adaptive: bool,
     /// How predictions were sampled.
     pub policy: Option<SamplingPolicy>,
     /// Certifying examples.
@@ -88,8 +90,9 @@ pub fn rewrite(model: &Model<'_>, facts: &Facts) -> Result<Vec<u8>> {
         below: writer.values(&reference.below),
         bets: writer.values(&reference.bets),
     });
-    let manifest =
-        Manifest { temperature: facts.temperature, conformal, abstention, drift, ..*model.manifest() };
+    let adaptive = model.manifest().adaptive.filter(|_| facts.keep_adaptive);
+    let temperature = facts.temperature;
+    let manifest = Manifest { temperature, adaptive, conformal, abstention, drift, ..*model.manifest() };
     writer
         .finish(manifest)
         .map_err(|error| Error::invalid("artifact", error, "an artifact that the runtime accepts"))

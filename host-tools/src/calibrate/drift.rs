@@ -1,7 +1,7 @@
 //! The drift monitor's reference: bins of the score, bounds of their probabilities, and bets.
 
-use super::binomial;
 use super::share::Share;
+use crate::export::adaptive::binomial;
 
 /// Shares of the reference scores above the edges.
 const TAILS: [f64; 18] =
@@ -40,7 +40,7 @@ pub fn reference(fit: &[f32], certify: &[f32], delta: Share) -> Option<Reference
     }
     let each = delta.value() / (2 * thresholds.len()) as f64;
     let n = certify.len() as u64;
-    let bound = |count: usize| round_up(binomial::upper_bound(count as u64, n, each));
+    let bound = |count: usize| round_up(binomial::upper_bound(count as u64, n, 1.0 - each));
     let count = |edge: f32| certify.iter().filter(|&&score| score > edge).count();
     let above: Vec<f32> = thresholds.iter().map(|&edge| bound(count(edge))).collect();
     let below: Vec<f32> = thresholds.iter().map(|&edge| bound(certify.len() - count(edge))).collect();

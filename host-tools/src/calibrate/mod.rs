@@ -8,7 +8,6 @@
 
 pub mod abstention;
 mod artifact;
-pub mod binomial;
 pub mod conformal;
 pub mod drift;
 mod options;
@@ -23,13 +22,14 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::bootstrap::below;
 use crate::evaluate::{Outcome, metrics, outcomes, predict_all, require_labels};
+use crate::export::adaptive::{self, Wish};
 use conformal::Example;
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use stf_bnn::artifact::{SamplingPolicy, Task};
 use stf_bnn::uncertainty::{SetMethod, random_share};
-use stf_bnn::{AlignedBytes, Config, Model};
+use stf_bnn::{AlignedBytes, Config, Model, Samples};
 
 /// What was fitted, and on how much.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -110,8 +110,9 @@ pub fn parts(calibration: &Dataset, seed: u64) -> Result<(Dataset, Dataset)> {
     Ok((calibration.select(fit)?, calibration.select(certify)?))
 }
 
-/// Calibrates an artifact that classifies; returns the rewritten file and what was fitted. What the
-/// artifact carried of the kind before is replaced; the same input gives the same bytes.
+/// Calibrates an artifact that classifies; returns the rewritten file and what was fitted: [`heat`], the
+/// rule of an adaptive number of samples anew if there was one, [`certify`]. What the artifact carried of
+/// the kind before is replaced; the same input gives the same bytes.
 ///
 /// # Errors
 /// If the artifact is damaged or no classifier, the data do not fit it, or there are too few examples
@@ -119,24 +120,68 @@ pub fn parts(calibration: &Dataset, seed: u64) -> Result<(Dataset, Dataset)> {
 pub fn calibrate(
     bytes: &AlignedBytes,
     fit: &Dataset,
-    certify: &Dataset,
+    certifying: &Dataset,
+    options: &Options,
+) -> Result<(Vec<u8>, Summary)> {
+    let model = open(bytes)?;
+    let mut warm = heat(bytes, fit, options)?;
+    let mut refused = None;
+    if let Some(rule) = model.manifest().adaptive {
+        let wish = Wish {
+            samples_min: rule.samples_min,
+            samples_max: rule.samples_max,
+            antithetic: rule.antithetic,
+            delta: f64::from(rule.delta_millionths) / 1e6,
+            confidence: f64::from(rule.confidence_millionths) / 1e6,
+        };
+        let (with_rule, fitted) = adaptive::attach(warm, certifying, &wish)?;
+        warm = with_rule;
+        if let adaptive::Fit::Refused(reason) = fitted {
+            refused = Some(format!("no adaptive number of samples any more: {reason}"));
+        }
+    }
+    let (file, mut summary) = certify(&AlignedBytes::new(&warm), fit, certifying, options)?;
+    summary.notices.extend(refused);
+    Ok((file, summary))
+}
+
+/// Fits the temperature on `fit`. The result carries nothing else that depends on it.
+///
+/// # Errors
+/// If the artifact is damaged or no classifier, or the data do not fit it.
+pub fn heat(bytes: &AlignedBytes, fit: &Dataset, options: &Options) -> Result<Vec<u8>> {
+    let model = open(bytes)?;
+    require_labels(&model, fit)?;
+    // The rule of an adaptive number follows the temperature: all its samples stand for it here.
+    let samples = match options.config.samples {
+        Samples::Adaptive => Samples::MonteCarlo(options.config.samples.most(&model)),
+        samples => samples,
+    };
+    let drawn = draws(&model, fit, &Config { samples, ..options.config })?;
+    let temperature = temperature::fit(&drawn);
+    rewrite(&model, &Facts { temperature, ..Facts::default() })
+}
+
+/// Fits prediction sets, abstention and the drift monitor of an artifact whose temperature is fitted.
+///
+/// # Errors
+/// As [`calibrate`].
+pub fn certify(
+    bytes: &AlignedBytes,
+    fit: &Dataset,
+    certifying: &Dataset,
     options: &Options,
 ) -> Result<(Vec<u8>, Summary)> {
     let model = open(bytes)?;
     require_labels(&model, fit)?;
-    require_labels(&model, certify)?;
-    let drawn = draws(&model, fit, &options.config)?;
-    let temperature = temperature::fit(&drawn);
-    let heated = |temperature: f32| -> Result<AlignedBytes> {
-        Ok(AlignedBytes::new(&rewrite(&model, &Facts { temperature, ..Facts::default() })?))
-    };
-    let (cold, warm) = (heated(1.0)?, heated(temperature)?);
-    let before = outcomes(&open(&cold)?, certify, &options.config)?;
-    let model = open(&warm)?;
+    require_labels(&model, certifying)?;
+    let cold = Facts { temperature: 1.0, keep_adaptive: true, ..Facts::default() };
+    let cold = AlignedBytes::new(&rewrite(&model, &cold)?);
+    let before = outcomes(&open(&cold)?, certifying, &options.config)?;
     let fitted = Predicted { outcomes: outcomes(&model, fit, &options.config)?, data: fit };
-    let certifying = Predicted { outcomes: outcomes(&model, certify, &options.config)?, data: certify };
-    let (facts, mut summary) = fit_facts(temperature, &fitted, &certifying, options)?;
-    summary.before = figures(&before, certify);
+    let held_out = Predicted { outcomes: outcomes(&model, certifying, &options.config)?, data: certifying };
+    let (facts, mut summary) = fit_facts(&model, &fitted, &held_out, options)?;
+    summary.before = figures(&before, certifying);
     Ok((rewrite(&model, &facts)?, summary))
 }
 
@@ -203,13 +248,14 @@ impl Predicted<'_> {
 
 /// Everything behind the temperature.
 fn fit_facts(
-    temperature: f32,
+    model: &Model<'_>,
     fit: &Predicted<'_>,
     certify: &Predicted<'_>,
     options: &Options,
 ) -> Result<(Facts, Summary)> {
     let mut notices = Vec::new();
-    let policy = SamplingPolicy::of(&options.config);
+    let temperature = model.manifest().temperature;
+    let policy = SamplingPolicy::of(model, &options.config);
     let examples = certify.examples(options);
     let alphas = options.usable_alphas(&examples, &mut notices)?;
     let sets = SetMethod::ALL
@@ -259,6 +305,7 @@ fn fit_facts(
     };
     let facts = Facts {
         temperature,
+        keep_adaptive: true,
         policy: Some(policy),
         examples: n,
         sets: (!alphas.is_empty()).then(|| artifact::SetFacts {

@@ -4,6 +4,7 @@ use super::abstention::Judged;
 use super::conformal::Example;
 use super::share::Share;
 use crate::error::{Error, Result};
+use crate::export::adaptive::binomial;
 use stf_bnn::Config;
 use stf_bnn::uncertainty::{Penalty, Score};
 
@@ -114,15 +115,12 @@ impl Wanted<Share> {
     ) -> Result<()> {
         let wrong = judged.iter().filter(|(_, wrong)| *wrong).count();
         let found = format!("{wrong} wrong of {} examples", judged.len());
-        let least = (confidence.value().mul_add(-1.0, 1.0)).ln() / (-self.share.value()).ln_1p();
+        let least = binomial::least_trials(self.share.value(), confidence.value());
         if self.asked {
             return Err(Error::invalid(
                 format!("abstention: a risk of {} with confidence {confidence}", self.share),
                 found,
-                format!(
-                    "fewer errors among the most certain, or more examples: {:.0} without error at least",
-                    least.ceil()
-                ),
+                format!("fewer errors among the most certain, or more examples: {least} at least"),
             ));
         }
         notices.push(format!(

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Config, Model, Samples};
+use stf_bnn::{Config, Model};
 
 /// Figures on one data set; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,7 +24,7 @@ pub struct Evaluation {
     pub data: String,
     /// Number of examples.
     pub n: usize,
-    /// Monte-Carlo samples asked for; 1 for the mean.
+    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
     pub num_samples: u16,
     /// Passes through the network that a prediction took, on average.
     pub mean_passes: f64,
@@ -62,8 +62,8 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
         model: model.manifest().name.to_string(),
         data: data.name.clone(),
         n: data.len(),
-        num_samples: num_samples(config),
-        mean_passes: inside.iter().map(|o| f64::from(o.samples)).sum::<f64>() / inside.len() as f64,
+        num_samples: config.samples.most(model),
+        mean_passes: inside.iter().map(|o| f64::from(o.passes)).sum::<f64>() / inside.len() as f64,
         accuracy: metrics.accuracy(),
         nll: metrics.nll(),
         brier: metrics.brier(),
@@ -87,14 +87,7 @@ pub fn metrics(outcomes: &[Outcome], data: &Dataset) -> Calibration {
 /// Whether draws differ, so that there is mutual information.
 #[must_use]
 pub fn is_noisy(model: &Model<'_>, config: &Config) -> bool {
-    model.manifest().posterior.is_some() && num_samples(config) > 1
-}
-
-const fn num_samples(config: &Config) -> u16 {
-    match config.samples {
-        Samples::Mean => 1,
-        Samples::MonteCarlo(samples) => samples,
-    }
+    model.manifest().posterior.is_some() && config.samples.most(model) > 1
 }
 
 /// The model classifies, and every example has a label that is one of its classes.

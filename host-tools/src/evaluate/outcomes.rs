@@ -16,8 +16,10 @@ pub struct Outcome {
     pub mean: Vec<f32>,
     /// Standard deviation of each output over the draws.
     pub spread: Vec<f32>,
-    /// Passes through the network.
+    /// Passes that were averaged.
     pub samples: u16,
+    /// Passes through the network that it took.
+    pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
     /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
@@ -95,7 +97,12 @@ fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> R
         Inputs::F32(values) => Input::F32(&values[range]),
     };
     let (mut energies, mut draws) = (0.0, Vec::new());
-    let each = |_: u16, logits: &[f32]| {
+    let each = |draw: u16, logits: &[f32]| {
+        if draw == 0 {
+            // A pass of the mean that settled nothing is left out of the result.
+            energies = 0.0;
+            draws.clear();
+        }
         energies += energy(logits, 1.0);
         draws.extend_from_slice(logits);
     };
@@ -103,7 +110,8 @@ fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> R
         Error::invalid(format!("{}: example {index}", data.name), error, "an input that can be predicted")
     })?;
     let (mean, spread) = (prediction.mean.to_vec(), prediction.spread.to_vec());
-    let (samples, classification) = (prediction.samples, prediction.classification);
+    let (samples, passes) = (prediction.samples, prediction.passes);
+    let classification = prediction.classification;
     let energy = if classification.is_some() { energies / f32::from(samples.max(1)) } else { 0.0 };
-    Ok((Outcome { mean, spread, samples, classification, energy }, draws))
+    Ok((Outcome { mean, spread, samples, passes, classification, energy }, draws))
 }
