@@ -7,6 +7,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use stf_bnn::kernels::Kernels;
 use stf_bnn::{AlignedBytes, Config, Model, Samples};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,8 +48,7 @@ fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
     let config = Config {
         samples,
         seed,
-        // The device's kernels need the same workspace as the specification.
-        kernels: Some(stf_bnn::kernels::Kernels::REFERENCE),
+        kernels: Kernels::by_name(if cfg!(feature = "dsp") { "cortex-m-dsp" } else { "reference" }),
         ..Config::default()
     };
     let workspace = model.workspace_bytes(&config)?;

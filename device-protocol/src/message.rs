@@ -1,6 +1,7 @@
 //! What host and device say to each other.
 
 use serde::{Deserialize, Serialize};
+use stf_bnn::uncertainty::Calibration;
 
 /// Version of the messages; `Hello` carries it.
 pub const VERSION: u16 = 2;
@@ -131,6 +132,22 @@ pub struct Metrics {
     pub brier: f64,
     /// Expected calibration error.
     pub ece: f64,
+}
+
+impl Metrics {
+    /// Reads an accumulator; `passes` is the sum over its predictions.
+    #[must_use]
+    pub fn of(calibration: &Calibration, passes: u64) -> Self {
+        Self {
+            count: calibration.count(),
+            correct: calibration.correct(),
+            passes,
+            accuracy: calibration.accuracy(),
+            nll: calibration.nll(),
+            brier: calibration.brier(),
+            ece: calibration.ece(),
+        }
+    }
 }
 
 /// What the link went through.

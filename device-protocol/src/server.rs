@@ -43,18 +43,12 @@ enum Outgoing {
 impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
     /// A device with the `artifact` that `model` was read from; `build` names firmware and board.
     #[must_use]
-    pub fn new(
-        artifact: &[u8],
-        model: &'m Model<'m>,
-        predictor: Predictor<'m, 'w>,
-        build: &'static str,
-    ) -> Self {
+    pub fn new(artifact: &[u8], model: &'m Model<'m>, predictor: Predictor<'m, 'w>, build: &'m str) -> Self {
         let manifest = model.manifest();
-        let id = artifact.get(24..28).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         let hello = Hello {
             version: VERSION,
             model: cut(manifest.name),
-            model_id: u32::from_le_bytes(id),
+            model_id: model_id(artifact),
             model_bytes: u32::try_from(artifact.len()).unwrap_or(u32::MAX),
             workspace_bytes: model
                 .workspace_bytes(predictor.config())
@@ -149,15 +143,7 @@ impl Device<'_, '_> {
                 Ok(Answer::Reset)
             }
             Command::Predict { label, input } => self.predict(label, input),
-            Command::Metrics => Ok(Answer::Metrics(Metrics {
-                count: self.calibration.count(),
-                correct: self.calibration.correct(),
-                passes: self.passes,
-                accuracy: self.calibration.accuracy(),
-                nll: self.calibration.nll(),
-                brier: self.calibration.brier(),
-                ece: self.calibration.ece(),
-            })),
+            Command::Metrics => Ok(Answer::Metrics(Metrics::of(&self.calibration, self.passes))),
             Command::Counters => Ok(Answer::Counters(*counters)),
         }
     }
@@ -189,6 +175,13 @@ impl Device<'_, '_> {
             classification,
         }))
     }
+}
+
+/// CRC-32 of an artifact as its header has it: which model this is.
+#[must_use]
+pub fn model_id(artifact: &[u8]) -> u32 {
+    let bytes = artifact.get(24..28).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+    u32::from_le_bytes(bytes)
 }
 
 fn cut(text: &str) -> &str {

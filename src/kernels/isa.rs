@@ -26,7 +26,7 @@ pub(crate) trait Isa: Copy {
         reference::depthwise(conv, filter, output);
     }
 
-    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
         reference::dense(dense, filter, output);
     }
 

@@ -43,8 +43,14 @@ impl defmt::Format for Kernels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Reference(isa::Reference),
+    #[cfg(feature = "cortex-m-dsp")]
+    CortexM(arch::cortex_m::Dsp),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
+    AvxVnni(arch::x86_64::AvxVnni),
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
+    Avx512Vnni(arch::x86_64::Avx512Vnni),
 }
 
 /// `each!(kernels, isa => expression)`
@@ -52,8 +58,14 @@ macro_rules! each {
     ($self:expr, $isa:ident => $call:expr) => {
         match $self.0 {
             Kind::Reference($isa) => $call,
+            #[cfg(feature = "cortex-m-dsp")]
+            Kind::CortexM($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kind::Avx2($isa) => $call,
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            Kind::AvxVnni($isa) => $call,
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            Kind::Avx512Vnni($isa) => $call,
         }
     };
 }
@@ -63,7 +75,8 @@ impl Kernels {
     pub const REFERENCE: Self = Self(Kind::Reference(isa::Reference));
 
     /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
-    pub const NAMES: &'static [&'static str] = &["reference", "avx2"];
+    pub const NAMES: &'static [&'static str] =
+        &["reference", "cortex-m-dsp", "avx2", "avx-vnni", "avx512-vnni"];
 
     /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
     /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
@@ -81,8 +94,14 @@ impl Kernels {
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "reference" => Some(Self::REFERENCE),
+            #[cfg(feature = "cortex-m-dsp")]
+            "cortex-m-dsp" => Some(Self(Kind::CortexM(arch::cortex_m::Dsp::new()))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            "avx-vnni" => arch::x86_64::AvxVnni::new().map(|isa| Self(Kind::AvxVnni(isa))),
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            "avx512-vnni" => arch::x86_64::Avx512Vnni::new().map(|isa| Self(Kind::Avx512Vnni(isa))),
             _ => None,
         }
     }
@@ -131,8 +150,14 @@ impl Kernels {
     }
 
     /// Dense layer; weights `[outputs, inputs]`.
-    pub(crate) fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
-        each!(self, isa => isa.dense(dense, filter, output));
+    pub(crate) fn dense(
+        self,
+        dense: &Dense<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) {
+        each!(self, isa => isa.dense(dense, filter, scratch, output));
     }
 
     /// Maximum over windows; padding never wins.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 use stf_bnn::{Config, Draws, Samples};
-use stf_device_protocol::Patience;
+use stf_device_protocol::{DEFAULT_BAUD, Patience};
 
 /// Everything that a command can be told.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Arguments {
     pub repeat: u32,
     /// Of the serial line.
     pub patience: Patience,
+    /// Of a serial port, bits a second.
+    pub baud: u32,
 }
 
 impl Arguments {
@@ -45,6 +47,7 @@ impl Arguments {
             bits: false,
             repeat: 100,
             patience,
+            baud: DEFAULT_BAUD,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -58,6 +61,7 @@ impl Arguments {
                 "--repeat" => found.repeat = number(word, value()?)?,
                 "--timeout" => found.patience.timeout = Duration::from_millis(number(word, value()?)?),
                 "--attempts" => found.patience.attempts = number(word, value()?)?,
+                "--baud" => found.baud = number(word, value()?)?,
                 "--seed" => found.config.seed = number(word, value()?)?,
                 "-k" | "--num-samples" => {
                     found.config.samples = Samples::MonteCarlo(number(word, value()?)?);

@@ -14,6 +14,10 @@ struct Processor {
     name: &'static str,
     target: &'static str,
     board: &'static str,
+    /// The CPU to compile for, if it is more than its target says.
+    cpu: Option<&'static str>,
+    /// Whether it has the DSP extension and an FPU.
+    dsp: bool,
     machines: &'static [&'static str],
 }
 
@@ -21,6 +25,8 @@ const M4: Processor = Processor {
     name: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     board: "mps2-an386",
+    cpu: None,
+    dsp: true,
     // The M7 board has the same map.
     machines: &["mps2-an386", "mps2-an500"],
 };
@@ -31,18 +37,24 @@ const OTHERS: [Processor; 3] = [
         name: "Cortex-M3, soft float",
         target: "thumbv7m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M0+, soft float",
         target: "thumbv6m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M33",
         target: "thumbv8m.main-none-eabihf",
         board: "mps2-an505",
+        cpu: Some("cortex-m33"),
+        dsp: true,
         machines: &["mps2-an505"],
     },
 ];
@@ -71,6 +83,13 @@ fn build(processor: &Processor, case: &Case, program: &str) -> Result<PathBuf, S
     build.current_dir(root().join("firmware")).env("STF_MODEL", &case.model).env("STF_INPUTS", &inputs);
     build.env("STF_BOARD", processor.board).env("STF_SAMPLES", "8").env("STF_SEED", "0");
     build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    if processor.dsp {
+        build.args(["--features", "dsp"]);
+    }
+    if let Some(cpu) = processor.cpu {
+        // The flags of firmware/.cargo/config.toml and one more: the variable replaces them.
+        build.env("RUSTFLAGS", format!("-C link-arg=-Tlink.x -C link-arg=--nmagic -C target-cpu={cpu}"));
+    }
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
     Ok(target_dir.join(processor.target).join("release").join(program))
 }

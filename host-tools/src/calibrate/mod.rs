@@ -151,7 +151,7 @@ pub fn calibrate(
 /// If the artifact is damaged or no classifier, or the data do not fit it.
 pub fn heat(bytes: &AlignedBytes, fit: &Dataset, options: &Options) -> Result<Vec<u8>> {
     let model = open(bytes)?;
-    require_labels(&model, fit)?;
+    require_labels(fit, model.manifest().outputs)?;
     // The rule of an adaptive number follows the temperature: all its samples stand for it here.
     let samples = match options.config.samples {
         Samples::Adaptive => Samples::MonteCarlo(options.config.samples.most(&model)),
@@ -173,8 +173,8 @@ pub fn certify(
     options: &Options,
 ) -> Result<(Vec<u8>, Summary)> {
     let model = open(bytes)?;
-    require_labels(&model, fit)?;
-    require_labels(&model, certifying)?;
+    require_labels(fit, model.manifest().outputs)?;
+    require_labels(certifying, model.manifest().outputs)?;
     let cold = Facts { temperature: 1.0, keep_adaptive: true, ..Facts::default() };
     let cold = AlignedBytes::new(&rewrite(&model, &cold)?);
     let before = outcomes(&open(&cold)?, certifying, &options.config)?;

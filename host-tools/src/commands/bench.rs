@@ -176,11 +176,11 @@ fn kernels(name: Option<&str>) -> Result<Kernels> {
     })
 }
 
-fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, crate::data::Inputs)> {
+fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, bench::Examples)> {
     let Some(spec) = &args.data else { return Ok(("made up".into(), bench::made_up_inputs(model))) };
     let seed = model.manifest().provenance.seed;
     let data = load_split(spec, SplitArg::Test, seed, &args.data_dir, Some(EXAMPLES))?;
-    Ok((data.name.clone(), bench::inputs_of(model, data)?))
+    Ok((data.name.clone(), bench::inputs_of(model, &data)?))
 }
 
 /// Whether draws can be adaptive.

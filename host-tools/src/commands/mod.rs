@@ -5,6 +5,7 @@ mod calibrate;
 mod common;
 mod data;
 mod demo;
+mod device;
 mod eval;
 pub mod export;
 mod inspect;
@@ -40,6 +41,7 @@ enum Command {
     Verify(sign::VerifyArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Device(device::DeviceArgs),
 }
 
 impl Cli {
@@ -67,6 +69,7 @@ impl Cli {
             Command::Verify(args) => sign::verify(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
+            Command::Device(args) => device::run(&args),
         }
     }
 }

@@ -43,8 +43,8 @@ pub struct ByScore {
     pub expected_entropy: f64,
     /// Mutual information; `null` where there is no noise, hence no such score.
     pub mutual_information: Option<f64>,
-    /// Free energy of the logits, mean over the draws.
-    pub energy: f64,
+    /// Free energy of the logits, mean over the draws; `null` where the logits are not at hand.
+    pub energy: Option<f64>,
 }
 
 impl ByScore {
@@ -52,7 +52,7 @@ impl ByScore {
         let [max_probability, predictive_entropy, expected_entropy, mutual_information] =
             rankings.scores.each_ref().map(&figure);
         let mutual_information = rankings.noisy.then_some(mutual_information);
-        let energy = figure(&rankings.energy);
+        let energy = rankings.energy.as_ref().map(&figure);
         Self { max_probability, predictive_entropy, expected_entropy, mutual_information, energy }
     }
 }
@@ -61,7 +61,7 @@ impl ByScore {
 struct Rankings {
     /// In the order of [`Score::ALL`].
     scores: [Ranking; 4],
-    energy: Ranking,
+    energy: Option<Ranking>,
     noisy: bool,
 }
 
@@ -75,7 +75,11 @@ impl Rankings {
         let by_score =
             |score: Score| rank(&|outcome| outcome.classification.map_or(f32::NAN, |c| score.of(&c)));
         let [a, b, c, d] = Score::ALL.map(by_score);
-        Some(Self { scores: [a?, b?, c?, d?], energy: rank(&|outcome| outcome.energy)?, noisy })
+        Some(Self {
+            scores: [a?, b?, c?, d?],
+            energy: rank(&|outcome| outcome.energy.unwrap_or(f32::NAN)),
+            noisy,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the device's own `predict` over a data set, on all cores, in the bits that one device gives.
 
-use crate::data::{Dataset, Inputs};
+use crate::data::{Dataset, RawExample, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use stf_bnn::uncertainty::energy;
@@ -22,8 +22,9 @@ pub struct Outcome {
     pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
-    /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
-    pub energy: f32,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; `None` for a regression,
+    /// and where the logits are not at hand.
+    pub energy: Option<f32>,
 }
 
 /// Predicts every example. Example `i` gets prediction counter `i`, as on a device that starts at 0
@@ -52,13 +53,16 @@ pub fn predict_all<T: Send>(
     let parts = chunks
         .into_par_iter()
         .map_init(
-            || vec![0u8; need],
-            |workspace, start| {
+            || (vec![0u8; need], Scratch::default()),
+            |(workspace, scratch), start| {
                 let mut predictor =
                     Predictor::new(model, *config, workspace).map_err(|error| unusable(&error))?;
                 predictor.set_counter(start as u64);
                 (start..data.len().min(start + CHUNK))
-                    .map(|i| outcome(&mut predictor, data, i).map(|(outcome, logits)| make(outcome, logits)))
+                    .map(|i| {
+                        outcome(&mut predictor, data, i, scratch)
+                            .map(|(outcome, logits)| make(outcome, logits))
+                    })
                     .collect()
             },
         )
@@ -89,12 +93,15 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
 }
 
 /// The outcome and the logits of every draw.
-fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> Result<(Outcome, Vec<f32>)> {
-    let size = data.shape.len();
-    let range = index * size..(index + 1) * size;
-    let input = match &data.inputs {
-        Inputs::U8(values) => Input::U8(&values[range]),
-        Inputs::F32(values) => Input::F32(&values[range]),
+fn outcome(
+    predictor: &mut Predictor<'_, '_>,
+    data: &Dataset,
+    index: usize,
+    scratch: &mut Scratch,
+) -> Result<(Outcome, Vec<f32>)> {
+    let input = match data.raw(index, scratch)? {
+        RawExample::U8(values) => Input::U8(values),
+        RawExample::F32(values) => Input::F32(values),
     };
     let (mut energies, mut draws) = (0.0, Vec::new());
     let each = |draw: u16, logits: &[f32]| {
@@ -112,6 +119,6 @@ fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> R
     let (mean, spread) = (prediction.mean.to_vec(), prediction.spread.to_vec());
     let (samples, passes) = (prediction.samples, prediction.passes);
     let classification = prediction.classification;
-    let energy = if classification.is_some() { energies / f32::from(samples.max(1)) } else { 0.0 };
+    let energy = classification.map(|_| energies / f32::from(samples.max(1)));
     Ok((Outcome { mean, spread, samples, passes, classification, energy }, draws))
 }

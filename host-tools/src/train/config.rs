@@ -80,8 +80,11 @@ pub struct Augment {
 pub struct Stage1Config {
     /// Passes over the training split.
     pub epochs: usize,
-    /// Examples of one step.
+    /// Examples that are trained on together.
     pub batch_size: usize,
+    /// Batches of one step: their gradients are summed.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// How gradients become steps.
     pub optimizer: Optimizer,
     /// Step size before the schedule.
@@ -127,8 +130,11 @@ pub enum PriorMean {
 pub struct Stage2Config {
     /// Passes over the training split.
     pub epochs: usize,
-    /// Examples of one step.
+    /// Examples that are trained on together.
     pub batch_size: usize,
+    /// Batches of one step: their gradients are summed.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// Gradient estimator.
     pub estimator: Estimator,
     /// Centre of the prior.
@@ -164,6 +170,7 @@ impl Stage1Config {
     /// For the first that cannot work; names it.
     pub fn check(&self) -> Result<()> {
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
+        require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("learning rate", self.learning_rate)?;
         not_negative("weight decay", self.weight_decay)?;
         let smoothing = self.label_smoothing;
@@ -178,6 +185,7 @@ impl Stage2Config {
     /// For the first that cannot work; names it.
     pub fn check(&self, graph: &Graph) -> Result<()> {
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
+        require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("prior sigma", self.prior_sigma)?;
         not_negative("temperature", self.temperature)?;
         not_negative("delta", self.delta)?;
@@ -194,6 +202,11 @@ impl Stage2Config {
         }
         Ok(())
     }
+}
+
+/// Runs from before there was accumulation made one step of each batch.
+const fn one() -> usize {
+    1
 }
 
 fn require(what: &str, found: f32, holds: bool, expected: &str) -> Result<()> {

@@ -21,7 +21,7 @@ mod pool;
 pub(crate) use axis::axis;
 pub(crate) use conv::scratch_values;
 pub(crate) use elementwise::{add, lookup};
-pub(crate) use finish::finish;
+pub(crate) use finish::{combine, finish};
 pub(crate) use pool::{avg_pool, max_pool};
 
 use super::{Conv, Dense, Filter, Output};
