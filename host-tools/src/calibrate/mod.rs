@@ -14,8 +14,8 @@ mod options;
 mod share;
 pub mod temperature;
 
-pub use artifact::{Facts, rewrite};
-pub use options::Options;
+pub use artifact::{Facts, SetFacts, rewrite};
+pub use options::{Options, Wanted};
 pub use share::Share;
 
 use crate::data::Dataset;
