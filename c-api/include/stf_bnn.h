@@ -189,7 +189,7 @@ typedef struct stf_bin {
  while a predictor uses it. Its content is private.
  */
 typedef struct stf_model {
-  uint64_t _private[40];
+  uint64_t _private[96];
 } stf_model;
 
 /*

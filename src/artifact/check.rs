@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod blobs;
+mod facts;
 mod flow;
 
 use super::Model;
@@ -80,7 +81,8 @@ pub(super) fn check(model: &Model<'_>) -> Result {
         blobs::check_layer(model, at, &layer)?;
     }
     blobs::check_posterior(model)?;
-    adaptive::check(model)
+    adaptive::check(model)?;
+    facts::check(model)
 }
 
 fn check_head(model: &Model<'_>) -> Result {

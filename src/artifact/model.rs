@@ -144,6 +144,12 @@ impl<'a> Model<'a> {
         self.cast(blob)
     }
 
+    /// A blob as u32.
+    #[must_use]
+    pub fn u32s(&self, blob: Blob) -> &'a [u32] {
+        self.cast(blob)
+    }
+
     /// A blob as i32.
     #[must_use]
     pub fn i32s(&self, blob: Blob) -> &'a [i32] {

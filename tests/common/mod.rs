@@ -277,6 +277,9 @@ impl Builder {
             posterior: self.posterior,
             temperature: 1.25,
             adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }

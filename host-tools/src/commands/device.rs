@@ -146,7 +146,8 @@ impl DeviceArgs {
             sets.push((set, outside));
         }
         self.say_resent(device);
-        let evaluation = with_detection(figures, &inside, sets.iter().map(|(set, found)| (set, found)))?;
+        let evaluation =
+            with_detection(figures, &inside, &data.labels, sets.iter().map(|(set, found)| (set, found)))?;
         print_result(self.json, &evaluation, eval::text)
     }
 
@@ -255,6 +256,7 @@ fn outcome(found: Owned) -> Outcome {
         samples: found.samples,
         passes: found.passes,
         classification: found.classification,
+        energy: None,
     }
 }
 
