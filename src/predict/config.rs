@@ -1,5 +1,6 @@
 //! How to predict.
 
+use crate::artifact::Model;
 use crate::kernels::Kernels;
 use core::fmt;
 
@@ -12,6 +13,21 @@ pub enum Samples {
     /// This many draws of the first layer, 1 to [`Config::MAX_SAMPLES`]. On a plain artifact, whose
     /// draws would all be the same, it is one pass, and the prediction says so.
     MonteCarlo(u16),
+    /// As many draws as the artifact's rule needs to settle the class: see
+    /// [`Adaptive`](crate::artifact::Adaptive). On a plain artifact it is one pass.
+    Adaptive,
+}
+
+impl Samples {
+    /// The greatest number of passes that a result of this model averages.
+    #[must_use]
+    pub fn most(self, model: &Model<'_>) -> u16 {
+        match self {
+            Self::Mean => 1,
+            Self::MonteCarlo(samples) => samples,
+            Self::Adaptive => model.manifest().adaptive.map_or(1, |rule| rule.samples_max),
+        }
+    }
 }
 
 /// Whether every prediction has draws of its own.
@@ -88,6 +104,11 @@ pub enum ConfigError {
     },
     /// The tile is zero.
     Tile,
+    /// Adaptive samples that the artifact's rule does not cover.
+    Adaptive {
+        /// What is missing.
+        expected: &'static str,
+    },
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
         /// Its length in bytes.
@@ -105,6 +126,7 @@ impl fmt::Display for ConfigError {
             Self::Samples { found } => {
                 write!(f, "samples: found {found}, expected 1 to {}", Config::MAX_SAMPLES)
             }
+            Self::Adaptive { expected } => write!(f, "adaptive samples: expected {expected}"),
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

@@ -3,6 +3,7 @@
 //! A [`Predictor`] couples a checked [`Model`](crate::Model), a [`Config`] and a workspace. The
 //! result of a prediction does not depend on how the work is laid out (`tile`, `cache_mean`).
 
+mod adaptive;
 mod config;
 mod input;
 mod predictor;
@@ -10,6 +11,7 @@ mod steps;
 mod summary;
 mod workspace;
 
+pub use adaptive::{Checks, Decision};
 pub use config::{Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};

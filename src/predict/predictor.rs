@@ -1,11 +1,12 @@
 //! The loop over draws.
 
-use super::config::{Config, ConfigError, Draws};
+use super::adaptive::{Checks, Decision};
+use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
 use super::steps::{self, KEEP};
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
-use crate::artifact::{Layer, Model, NoiseKind, Task};
+use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
 use crate::bayes::{FirstLayer, Halves, Squares, draw_outputs};
 use crate::kernels::Kernels;
 use crate::kernels::STREAMS;
@@ -38,6 +39,17 @@ pub struct Predictor<'m, 'w> {
     /// The stream of this input whose second draw waits in `buffers.twin`.
     twin_of: Option<u16>,
     buffers: Buffers<'w>,
+}
+
+/// How far a prediction has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Passes that the summary holds.
+    samples: u16,
+    /// Passes run.
+    passes: u16,
+    /// Sum of the entropies of those that the summary holds.
+    entropy: f32,
 }
 
 impl Model<'_> {
@@ -93,7 +105,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         &self.config
     }
 
-    /// Passes that a prediction averages.
+    /// Passes that a prediction averages; with [`Samples::Adaptive`], at most.
     #[must_use]
     pub fn samples(&self) -> u16 {
         self.layout.passes
@@ -128,28 +140,97 @@ impl<'m, 'w> Predictor<'m, 'w> {
         input: Input<'_>,
         mut each: impl FnMut(u16, &[f32]),
     ) -> Result<Prediction<'_>, PredictError> {
+        let rule = match self.config.samples {
+            Samples::Adaptive => self.model.manifest().adaptive,
+            _ => None,
+        };
+        let threshold = rule.map_or(f32::INFINITY, |rule| rule.threshold);
+        let checks = rule.map(|rule| Checks::of(&rule));
+        self.run(input, checks, &mut each, &mut |_, mean| Decision::of(mean).margin >= threshold)
+    }
+
+    /// Predicts one input with a stopping rule of the caller's own: `settled(draws, mean)` says after
+    /// the draws that `checks` names (0 is the mean pass), short of the last, whether their mean
+    /// probabilities (or values) shall be the result. On a plain model it is not asked.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn predict_until(
+        &mut self,
+        input: Input<'_>,
+        checks: Checks,
+        mut settled: impl FnMut(u16, &[f32]) -> bool,
+    ) -> Result<Prediction<'_>, PredictError> {
+        self.run(input, Some(checks), &mut |_, _| {}, &mut settled)
+    }
+
+    /// The loop over draws.
+    fn run(
+        &mut self,
+        input: Input<'_>,
+        checks: Option<Checks>,
+        each: &mut dyn FnMut(u16, &[f32]),
+        settled: &mut dyn FnMut(u16, &[f32]) -> bool,
+    ) -> Result<Prediction<'_>, PredictError> {
         self.load(input)?;
-        let Layout { passes, tile, outputs, .. } = self.layout;
-        let manifest = self.model.manifest();
-        let classify = manifest.task == Task::Classification;
-        let temperature = classify.then_some(manifest.temperature);
-        Summary::clear(self.buffers.mean, self.buffers.spread);
-        let (mut samples, mut entropy) = (0, 0.0);
-        for start in (0..passes).step_by(tile.into()) {
-            let count = tile.min(passes - start);
-            self.run_tile(start, count).ok_or(PredictError::Inconsistent)?;
-            let buffers = &mut self.buffers;
-            let mut summary = Summary::resume(buffers.mean, buffers.spread, samples, entropy);
-            let lanes = buffers.outputs.chunks_exact_mut(outputs).take(count.into());
-            for (draw, outputs) in (start..).zip(lanes) {
-                each(draw, outputs);
-                summary.push(outputs, temperature);
+        let Layout { passes, tile, .. } = self.layout;
+        let checks = checks.filter(|_| self.first.is_some());
+        let mut progress = Progress::default();
+        self.clear();
+        if checks.is_some_and(|checks| checks.min == 0) {
+            self.run_mean().ok_or(PredictError::Inconsistent)?;
+            self.summarize(&mut progress, 1, &mut |_, _| {});
+            if settled(0, self.buffers.mean) {
+                return Ok(self.finish(progress));
             }
-            (samples, entropy) = (summary.samples, summary.entropy);
+            progress = Progress { passes: 1, ..Progress::default() };
+            self.clear();
         }
-        self.counter = self.counter.wrapping_add(1);
+        self.share();
+        let check_after = |draws| checks.map_or(passes, |checks| checks.after(draws).min(passes));
+        let mut check = check_after(0);
+        while progress.samples < passes {
+            let start = progress.samples;
+            let count = tile.min(check - start);
+            self.run_tile(start, count).ok_or(PredictError::Inconsistent)?;
+            self.summarize(&mut progress, count, each);
+            if progress.samples == check && check < passes {
+                if settled(check, self.buffers.mean) {
+                    break;
+                }
+                check = check_after(check);
+            }
+        }
+        Ok(self.finish(progress))
+    }
+
+    /// Forgets all draws.
+    fn clear(&mut self) {
+        Summary::clear(self.buffers.mean, self.buffers.spread);
+    }
+
+    /// Adds the outputs of the first `count` lanes.
+    fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
+        let manifest = self.model.manifest();
+        let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
-        Ok(Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify))
+        let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
+        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs).take(count.into());
+        for (draw, outputs) in (progress.samples..).zip(lanes) {
+            each(draw, outputs);
+            summary.push(outputs, temperature);
+        }
+        (progress.samples, progress.entropy) = (summary.samples, summary.entropy);
+        progress.passes += count;
+    }
+
+    /// The result of what was summarized; the next prediction has the next counter.
+    fn finish(&mut self, progress: Progress) -> Prediction<'_> {
+        self.counter = self.counter.wrapping_add(1);
+        let classify = self.model.manifest().task == Task::Classification;
+        let buffers = &mut self.buffers;
+        let Progress { samples, passes, entropy } = progress;
+        Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify, passes)
     }
 
     /// Runs one pass and shows every int8 tensor right after the layer that wrote it:
@@ -170,6 +251,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(PredictError::Draw { found, samples: self.layout.passes });
         }
         self.load(input)?;
+        self.share();
         let model = self.model;
         let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
@@ -189,11 +271,15 @@ impl<'m, 'w> Predictor<'m, 'w> {
         self.buffers.outputs.get(..self.layout.outputs).ok_or(PredictError::Inconsistent)
     }
 
-    /// Quantizes the input and computes what all its draws share.
+    /// Quantizes the input.
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
+        input.quantize(self.model, self.kernels, self.buffers.input)
+    }
+
+    /// Computes what all draws of the input share.
+    fn share(&mut self) {
         let buffers = &mut self.buffers;
-        input.quantize(self.model, self.kernels, buffers.input)?;
         if let Some(first) = &self.first {
             if !buffers.acc_mean.is_empty() {
                 // Layer 0 is packed first.
@@ -212,7 +298,16 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
             }
         }
-        Ok(())
+    }
+
+    /// The pass without noise, in the first lane.
+    fn run_mean(&mut self) -> Option<()> {
+        let (mut layers, mut packed) = (self.model.layers(), 0);
+        for index in 0..layers.len() {
+            let layer = self.next_layer(index, &mut layers)?;
+            self.run_layer(index, &layer, &mut packed, 1)?;
+        }
+        Some(())
     }
 
     /// Draws `start..start + count`, side by side.
@@ -221,10 +316,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut packed = 0;
         let mut layers = model.layers();
         for index in 0..layers.len() {
-            let layer = match self.buffers.steps.get(index) {
-                Some(words) if KEEP => steps::decode(words)?,
-                _ => layers.next()?,
-            };
+            let layer = self.next_layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -236,6 +328,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         Some(())
+    }
+
+    /// Layer `index`, from where it is quicker to read.
+    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
     }
 
     /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes

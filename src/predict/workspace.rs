@@ -2,7 +2,7 @@
 
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::steps::{KEEP, WORDS};
-use crate::artifact::{Layer, Model, NoiseKind};
+use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
 use crate::kernels::{Kernels, STREAMS};
 
@@ -54,6 +54,7 @@ impl Layout {
     pub(super) fn new(model: &Model<'_>, config: &Config) -> Result<Self, ConfigError> {
         let samples = match config.samples {
             Samples::Mean => None,
+            Samples::Adaptive => adaptive_samples(model, config)?,
             Samples::MonteCarlo(n) if (1..=Config::MAX_SAMPLES).contains(&n) => Some(n),
             Samples::MonteCarlo(found) => return Err(ConfigError::Samples { found }),
         };
@@ -187,6 +188,20 @@ impl Layout {
             sum.checked_add(bytes?.checked_next_multiple_of(alignment)?)
         })
     }
+}
+
+/// The greatest number of draws of the artifact's rule, which holds for the kind of draws that it was
+/// fitted with; `None` for a plain model.
+fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, ConfigError> {
+    let Manifest { posterior: Some(_), adaptive, .. } = model.manifest() else { return Ok(None) };
+    let expected = match adaptive {
+        None => "an artifact with an adaptive rule",
+        Some(_) if config.draws == Draws::Fixed => "fresh draws",
+        Some(rule) if rule.antithetic && !config.antithetic => "antithetic draws",
+        Some(rule) if config.antithetic && !rule.antithetic => "draws that are not antithetic",
+        Some(rule) => return Ok(Some(rule.samples_max)),
+    };
+    Err(ConfigError::Adaptive { expected })
 }
 
 /// The buffers.
