@@ -33,8 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         path if path.is_empty() => Vec::new(),
         path => read("STF_INPUTS", &path)?,
     };
+    let input_bytes = inputs.len();
     fs::write(out.join("inputs.bin"), inputs)?;
-    fs::write(out.join("constants.rs"), constants(&model)?)?;
+    let mut constants = constants(&model)?;
+    constants += &format!("/// Bytes of all inputs.\npub const INPUT_BYTES: usize = {input_bytes};\n");
+    fs::write(out.join("constants.rs"), constants)?;
     Ok(())
 }
 

@@ -38,6 +38,22 @@ pub(crate) struct Dense<'a> {
     pub(crate) zero_point: i8,
 }
 
+/// How raw inputs become int8: `clamp(round_half_even((x - mean[c]) * multiplier[c]) + zero_point)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantize<'a> {
+    /// Per channel; not empty.
+    pub(crate) mean: &'a [f32],
+    /// Per channel.
+    pub(crate) multiplier: &'a [f32],
+    pub(crate) zero_point: i8,
+}
+
+/// A raw input value.
+pub(crate) trait Raw: Copy + Into<f32> {}
+
+impl Raw for u8 {}
+impl Raw for f32 {}
+
 /// Weights of a layer and what belongs to its output channels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Filter<'a> {

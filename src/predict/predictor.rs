@@ -267,7 +267,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// Quantizes the input.
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
-        input.quantize(self.model, self.buffers.input)
+        input.quantize(self.model, self.kernels, self.buffers.input)
     }
 
     /// Computes what all draws of the input share.

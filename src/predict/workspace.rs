@@ -1,7 +1,7 @@
 //! The caller's memory, cut into typed buffers.
 
 use super::config::{Config, ConfigError, Draws, Samples};
-use crate::artifact::{Manifest, Model, NoiseKind};
+use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
 use crate::kernels::Kernels;
 
@@ -93,7 +93,11 @@ impl Layout {
         match first.kind() {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
-                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
+                // The specification runs where no mean is kept, and for depthwise noise.
+                let layer = &first.weighted.layer;
+                if config.cache_mean && !matches!(layer, Layer::DepthwiseConv2d { .. }) {
+                    self.packed_noise = kernels.packed_bytes(layer);
+                }
                 if config.cache_mean {
                     self.acc_mean = outputs;
                     let splits_pairs = config.antithetic && self.tile % 2 == 1 && self.tile < samples;

@@ -60,6 +60,8 @@ pub struct Builder {
     pub layers: Vec<Layer>,
     pub input: InputSpec,
     pub posterior: Option<Posterior>,
+    /// Zero points, weights and multipliers at the ends of their ranges.
+    pub extreme: bool,
 }
 
 pub const FULL: Clamp = Clamp { min: -128, max: 127 };
@@ -75,12 +77,24 @@ impl Builder {
         let multiplier: Vec<f32> =
             (0..channels).map(|_| 1.0 / ((50.0 + 20.0 * dice.unit()) * scale)).collect();
         let input = InputSpec { tensor, mean: writer.values(&mean), multiplier: writer.values(&multiplier) };
-        Self { dice, writer, next: 0, last: tensor, layers: Vec::new(), input, posterior: None }
+        Self {
+            dice,
+            writer,
+            next: 0,
+            last: tensor,
+            layers: Vec::new(),
+            input,
+            posterior: None,
+            extreme: false,
+        }
     }
 
     pub fn place(&mut self, [height, width, channels]: [u16; 3]) -> Tensor {
         let scale = 0.01 + self.dice.unit() * 0.05;
-        let zero_point = self.dice.int(-60, 60) as i8;
+        let zero_point = match self.extreme {
+            true => [-128, -127, 0, 127][self.dice.int(0, 3) as usize],
+            false => self.dice.int(-60, 60) as i8,
+        };
         let tensor = Tensor { offset: self.next, height, width, channels, scale, zero_point };
         self.next += u32::from(height) * u32::from(width) * u32::from(channels) + self.dice.int(0, 3) as u32;
         tensor
@@ -115,10 +129,22 @@ impl Builder {
     }
 
     pub fn weights(&mut self, channels: usize, fan_in: usize) -> Weights {
-        let values = self.dice.i8s(channels * fan_in);
+        let mut values = self.dice.i8s(channels * fan_in);
+        if self.extreme {
+            // Whole channels at one end, so that no sum can be larger.
+            for row in values.chunks_exact_mut(fan_in) {
+                match self.dice.int(0, 3) {
+                    0 => row.fill(-128),
+                    1 => row.fill(127),
+                    2 => row.iter_mut().for_each(|w| *w = if *w < 0 { -128 } else { 127 }),
+                    _ => {}
+                }
+            }
+        }
         let bias: Vec<i32> = (0..channels).map(|_| self.dice.int(-3000, 3000) as i32).collect();
         // Sums of fan_in products spread over about 40 steps.
-        let base = 40.0 / (70.0 * 70.0 * (fan_in as f32).sqrt());
+        let spread = if self.extreme { [1e-3, 1.0, 1e4, 1e9][self.dice.int(0, 3) as usize] } else { 1.0 };
+        let base = spread * 40.0 / (70.0 * 70.0 * (fan_in as f32).sqrt());
         let multiplier: Vec<f32> = (0..channels).map(|_| base * (0.5 + self.dice.unit())).collect();
         Weights {
             values: self.writer.values(&values),
@@ -200,6 +226,11 @@ impl Builder {
         let (multiplier_a, multiplier_b) = (a.scale / output.scale, b.scale / output.scale);
         let clamp = self.clamp();
         self.push(Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp });
+    }
+
+    /// Ends with the values of the last tensor themselves.
+    pub fn dequantize(&mut self) {
+        self.push(Layer::Dequantize { input: self.last });
     }
 
     pub fn dense_output(&mut self, outputs: u16) {
@@ -301,6 +332,39 @@ pub fn model(first: First, seed: u64) -> AlignedBytes {
 }
 
 /// A quantized input for a model.
+/// Layers under test.
+pub const LAYERS: [&str; 7] = ["conv", "depthwise", "dense", "max pool", "average pool", "add", "lookup"];
+
+/// A Bayesian convolution (or dense layer), whose draws differ, then the layer under test, whose values
+/// are the outputs.
+pub fn layer_model(layer: &str, seed: u64) -> AlignedBytes {
+    let mut dice = Dice(seed);
+    let mut size = |lo, hi| dice.int(lo, hi) as u16;
+    let mut b = Builder::new(seed, [size(1, 12), size(1, 12), size(1, 7)]);
+    b.extreme = seed % 2 == 1;
+    // Channel counts around the widths of vectors, and everything between.
+    let mut channels =
+        || [size(1, 70), [1, 8, 16, 24, 32, 48, 64, 128][usize::from(size(0, 7))]][usize::from(size(0, 1))];
+    if seed % 5 == 4 {
+        b.dense(channels());
+    } else {
+        b.conv(channels());
+    }
+    b.add_posterior(NoiseKind::Weights);
+    match layer {
+        "conv" => b.conv(channels()),
+        "depthwise" => b.depthwise(),
+        "dense" => b.dense(channels()),
+        "max pool" => b.max_pool(),
+        "average pool" => b.avg_pool(),
+        "add" => b.add(),
+        _ => b.lookup(),
+    }
+    b.dequantize();
+    let outputs = b.last.len() as u16;
+    b.finish(outputs)
+}
+
 pub fn input(model: &Model<'_>, seed: u64) -> Vec<i8> {
     let mut dice = Dice(seed);
     (0..model.manifest().input.tensor.len()).map(|_| dice.int(-128, 127) as i8).collect()

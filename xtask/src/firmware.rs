@@ -4,13 +4,14 @@
 use crate::c_firmware;
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
 use crate::elf;
+use crate::instructions::sizes;
 use crate::models::{Case, cases, same, stf_run};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
-struct Processor {
+pub struct Processor {
     name: &'static str,
     target: &'static str,
     board: &'static str,
@@ -21,7 +22,7 @@ struct Processor {
     machines: &'static [&'static str],
 }
 
-const M4: Processor = Processor {
+pub const M4: Processor = Processor {
     name: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     board: "mps2-an386",
@@ -71,18 +72,36 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     let first = cases.first().ok_or("no model")?;
+    table(first)?;
+    // Links only if nothing that predicts can panic.
+    let least = build(&M4, first, "predict")?;
+    let (code, _) = sizes(&least, &first.model)?;
+    println!("Cortex-M4F: no reachable panic; least program that predicts: code {code} bytes");
     OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))
 }
 
-/// Builds one program with a model in it.
+/// Builds one program with a case in it.
 fn build(processor: &Processor, case: &Case, program: &str) -> Result<PathBuf, String> {
     let inputs = target_dir().join("device-test/inputs.bin");
     write(&inputs, &embedded_inputs(case)?)?;
+    build_with(processor, &case.model, &inputs, program, "8")
+}
+
+/// Builds one program with a model and inputs in it.
+pub fn build_with(
+    processor: &Processor,
+    model: &Path,
+    inputs: &Path,
+    program: &str,
+    samples: &str,
+) -> Result<PathBuf, String> {
     let target_dir = target_dir().join("firmware");
     let mut build = cargo(Some(processor.target))?;
-    build.current_dir(root().join("firmware")).env("STF_MODEL", &case.model).env("STF_INPUTS", &inputs);
-    build.env("STF_BOARD", processor.board).env("STF_SAMPLES", "8").env("STF_SEED", "0");
-    build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    build.current_dir(root().join("firmware")).env("STF_MODEL", model).env("STF_INPUTS", inputs);
+    build.env("STF_BOARD", processor.board).env("STF_SAMPLES", samples).env("STF_SEED", "0");
+    // Without the DSP kernels the compiler makes the inner loops: worth their size.
+    let profile = if processor.dsp { "release" } else { "fast" };
+    build.args(["build", "--quiet", "--profile", profile, "--locked", "--bin", program]);
     if processor.dsp {
         build.args(["--features", "dsp"]);
     }
@@ -91,7 +110,7 @@ fn build(processor: &Processor, case: &Case, program: &str) -> Result<PathBuf, S
         build.env("RUSTFLAGS", format!("-C link-arg=-Tlink.x -C link-arg=--nmagic -C target-cpu={cpu}"));
     }
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
-    Ok(target_dir.join(processor.target).join("release").join(program))
+    Ok(target_dir.join(processor.target).join(profile).join(program))
 }
 
 /// The first inputs, as many as are predicted: raw, whatever the format of the file.
@@ -109,7 +128,7 @@ fn embedded_inputs(case: &Case) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn qemu(machine: &str, program: &Path) -> Command {
+pub fn qemu(machine: &str, program: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-arm");
     qemu.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
     qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(program);
@@ -131,6 +150,19 @@ fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), Strin
         report(processor, case, &program, memory)?;
     }
     Ok(())
+}
+
+/// Models around the widths of the kernels' loops, one kind of layer each, against the specification.
+fn table(case: &Case) -> Result<(), String> {
+    let path = target_dir().join("device-test/table.bin");
+    let mut make = cargo(None)?;
+    make.args(["run", "--quiet", "--package", "stf-bnn", "--example", "kernel_table", "--"]);
+    let expected = output(make.arg(&path).arg("24"))?;
+    let program = build_with(&M4, &case.model, &path, "table", "8")?;
+    let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
+    let mut wanted = b"cortex-m-dsp\n".to_vec();
+    wanted.extend(expected);
+    same("kernels on mps2-an386", &printed, &wanted)
 }
 
 /// The C example, where its compiler is installed.

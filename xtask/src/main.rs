@@ -7,6 +7,7 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod instructions;
 mod models;
 
 use std::process::{Command, ExitCode};
@@ -47,6 +48,11 @@ const TASKS: &[Task] = &[
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
+    ),
+    (
+        "instructions",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
+        instructions::run_task,
     ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];

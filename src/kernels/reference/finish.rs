@@ -66,7 +66,12 @@ fn shared<const N: usize>(
 
 /// Requantizes one run of channels, for both signs of the noise where both are wanted.
 #[inline(always)]
-fn combine(to: &mut Noisy<'_>, index: usize, [mean, noise]: [&[i32]; 2], [m, m_noise]: [&[f32]; 2]) {
+pub(crate) fn combine(
+    to: &mut Noisy<'_>,
+    index: usize,
+    [mean, noise]: [&[i32]; 2],
+    [m, m_noise]: [&[f32]; 2],
+) {
     let (zero_point, clamp, run) = (to.zero_point, to.clamp, noise.len());
     let sign = if to.negate { -1 } else { 1 };
     let terms = mean.iter().zip(noise).zip(&m[..run]).zip(&m_noise[..run]);
