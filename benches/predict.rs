@@ -35,7 +35,11 @@ fn input(model: &Model<'_>) -> Vec<f32> {
 }
 
 /// Runs `work` with a predictor that has predicted once.
-fn with<R>(name: &str, config: Config, work: impl FnOnce(&Model<'_>, &mut Predictor<'_, '_>, &[f32]) -> R) -> R {
+fn with<R>(
+    name: &str,
+    config: Config,
+    work: impl FnOnce(&Model<'_>, &mut Predictor<'_, '_>, &[f32]) -> R,
+) -> R {
     let file = networks::network(name);
     let model = Model::from_bytes(&file).expect("a valid network");
     let mut workspace = vec![0; model.workspace_bytes(&config).expect("settings in range")];
@@ -62,7 +66,8 @@ fn table(name: &str) {
     }
     for tile in [1, 2, 4, 8] {
         let config = Config { tile, ..config(8, None) };
-        let time = with(name, config, |_, predictor, input| best(|| _ = predictor.predict(Input::F32(input))));
+        let time =
+            with(name, config, |_, predictor, input| best(|| _ = predictor.predict(Input::F32(input))));
         println!("  8 draws, {tile} side by side {time:8.1} us");
     }
     layers(name);
@@ -94,7 +99,10 @@ fn layers(name: &str) {
             predictor.trace(Input::F32(input), Pass::Mean, |index, _, _| lap(index)).expect("a valid input");
             lap(layers.len() - 1);
         }
-        println!("    decoding all layers {:.2} us", best(|| _ = std::hint::black_box(model.layers().count())));
+        println!(
+            "    decoding all layers {:.2} us",
+            best(|| _ = std::hint::black_box(model.layers().count()))
+        );
         for (layer, time) in layers.iter().zip(&least) {
             let y = layer.output().unwrap_or(layer.input());
             let us = time.as_secs_f64() * 1e6;

@@ -1,6 +1,6 @@
 //! What an instruction set may do better than the specification.
 
-use super::{Add, Conv, Dense, Filter, Output, Quantize, Raw, reference};
+use super::{Add, Conv, Dense, Filter, NoiseDraw, Output, Quantize, Raw, reference};
 use crate::artifact::{Clamp, Layer};
 
 /// Kernels of one instruction set; the methods are those of [`Kernels`](super::Kernels), and each
@@ -16,6 +16,10 @@ pub(crate) trait Isa: Copy {
 
     fn scratch_values(self, layer: &Layer, _images: usize) -> usize {
         reference::scratch_values(layer)
+    }
+
+    fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        reference::draw(draw, noise);
     }
 
     fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {

@@ -25,7 +25,9 @@ mod operation;
 pub mod reference;
 
 pub(crate) use isa::Isa;
-pub(crate) use operation::{Add, Conv, Dense, Filter, Mean, Noisy, Output, Quantize, Raw};
+pub(crate) use operation::{
+    Add, Conv, Dense, Filter, Mean, NoiseDraw, Noisy, Output, Quantize, Raw, STREAMS,
+};
 
 use crate::artifact::{Clamp, Layer};
 
@@ -153,6 +155,11 @@ impl Kernels {
     /// Number of `i16` of scratch that a layer needs for `images` at a time.
     pub(crate) fn scratch_values(self, layer: &Layer, images: usize) -> usize {
         each!(self, isa => isa.scratch_values(layer, images))
+    }
+
+    /// Noise weights `[streams, weights]`.
+    pub(crate) fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        each!(self, isa => isa.draw(draw, noise));
     }
 
     /// Raw inputs `[pixels, channels]` as int8.

@@ -54,7 +54,11 @@ pub(super) fn conv2d<S: Simd>(
         || !runs.bytes.is_multiple_of(4);
     let line = if padded { staged.columns } else { usize::from(x.width) } * inputs;
     let mut rows = Rows {
-        walk: Walk { count: runs.count, steps: [dilation_h * line, dilation_w * inputs], groups: runs.groups() },
+        walk: Walk {
+            count: runs.count,
+            steps: [dilation_h * line, dilation_w * inputs],
+            groups: runs.groups(),
+        },
         width: y.width.into(),
         step: stride_w * inputs,
         height: y.height.into(),
@@ -128,9 +132,7 @@ fn holds(output: &Output<'_>, values: usize) -> bool {
         Output::Int8 { y, .. } => y.len() >= values,
         Output::Sums(sums) => sums.len() >= values,
         Output::Real(real) => real.len() >= values,
-        Output::Noisy(noisy) => {
-            matches!(noisy.mean, Mean::Sums { .. }) && noisy.this.len() >= values
-        }
+        Output::Noisy(noisy) => matches!(noisy.mean, Mean::Sums { .. }) && noisy.this.len() >= values,
     }
 }
 
@@ -201,8 +203,9 @@ unsafe fn run<S: Simd, const P: usize, const C: usize, const FLIP: bool>(s: S, j
     for number in 0..packed.shape.tiles {
         let channel = number * C * S::LANES;
         // SAFETY: the tile exists.
-        let (weights, init, multiplier) =
-            unsafe { (packed.weights::<S>(number), packed.init::<S>(number), packed.multiplier::<S>(number)) };
+        let (weights, init, multiplier) = unsafe {
+            (packed.weights::<S>(number), packed.init::<S>(number), packed.multiplier::<S>(number))
+        };
         let run = (C * S::LANES).min(channels - channel);
         let mut to = To { output: job.output, filter, multiplier, channel, run, channels };
         for row in 0..rows.height {

@@ -72,7 +72,13 @@ pub(super) fn depthwise<S: Simd>(
                             weights = weights.add(4 * S::WEIGHTS);
                         }
                         let to = y.as_mut_ptr().add((index * usize::from(to.height) + y_row) * row + at);
-                        s.requantize(acc, packed.multiplier::<S>(tile), rounding, to, block.min(line - first));
+                        s.requantize(
+                            acc,
+                            packed.multiplier::<S>(tile),
+                            rounding,
+                            to,
+                            block.min(line - first),
+                        );
                     }
                 }
             }

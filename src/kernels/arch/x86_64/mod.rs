@@ -12,6 +12,7 @@
 
 mod conv;
 mod depthwise;
+mod draw;
 mod finish;
 mod input;
 mod pack;
@@ -24,7 +25,7 @@ mod ymm;
 mod zmm;
 
 use crate::artifact::{Clamp, Layer};
-use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, Quantize, Raw, reference};
+use crate::kernels::{Add, Conv, Dense, Filter, Isa, NoiseDraw, Output, Quantize, Raw, reference};
 
 /// A type whose value proves that the CPU has the features, and kernels compiled for them.
 macro_rules! isa {
@@ -57,6 +58,10 @@ macro_rules! isa {
 
             fn scratch_values(self, layer: &Layer, images: usize) -> usize {
                 plan::scratch_values(layer, images).max(reference::scratch_values(layer))
+            }
+
+            fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+                self.0.draw(draw, noise);
             }
 
             fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
@@ -137,6 +142,7 @@ macro_rules! isa {
     };
 }
 
+use simd::Simd;
 use ymm::{Maddwd, Ymm};
 use zmm::Zmm;
 
@@ -151,5 +157,5 @@ isa!(
 isa!(
     /// AVX-512 VNNI: `vpdpbusd` on 512 bits.
     Avx512Vnni, Zmm, "avx512-vnni", avx512_vnni, "avx2,avx512f,avx512bw,avx512vl,avx512vnni",
-    "avx512f", "avx512bw", "avx512vl", "avx512vnni"
+    "avx512f", "avx512bw", "avx512vl", "avx512cd", "avx512vnni"
 );

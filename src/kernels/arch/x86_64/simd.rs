@@ -2,6 +2,7 @@
 
 use super::conv::Job;
 use crate::artifact::Clamp;
+use crate::kernels::{NoiseDraw, reference};
 
 /// Vectors of [`LANES`](Self::LANES) i32 each. A value proves that the CPU has the instructions.
 ///
@@ -62,6 +63,11 @@ pub(super) trait Simd: Copy {
     fn add(self, a: Self::I, b: Self::I) -> Self::I;
 
     fn zero(self) -> Self::I;
+
+    /// See [`Kernels::draw`](crate::kernels::Kernels).
+    fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        reference::draw(draw, noise);
+    }
 
     /// Runs all tiles of an image, compiled for these instructions.
     ///

@@ -1,16 +1,18 @@
 //! 512-bit vectors with VNNI.
 
 use super::conv::{self, Job};
+use super::draw;
 use super::simd::{Rounding, Simd};
+use crate::kernels::NoiseDraw;
 use core::arch::x86_64::*;
 
-/// Proof of AVX-512 F, BW, VL and VNNI.
+/// Proof of AVX-512 F, BW, VL, CD and VNNI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Zmm(());
 
 impl Zmm {
     /// # Safety
-    /// The CPU has AVX-512 F, BW, VL and VNNI.
+    /// The CPU has AVX-512 F, BW, VL, CD and VNNI.
     pub(super) unsafe fn new() -> Self {
         Self(())
     }
@@ -133,6 +135,10 @@ impl Simd for Zmm {
     fn zero(self) -> __m512i {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_setzero_si512() }
+    }
+
+    fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        draw::draw(self, draw, noise);
     }
 
     unsafe fn rows(self, job: &mut Job<'_, '_, '_>) {
