@@ -132,7 +132,9 @@ impl<'m> FirstLayer<'m> {
             let variance = input.iter().zip(row).fold(0_u64, |sum, (&x, &b)| {
                 let x = i32::from(x) - zero_point;
                 // At most 255^2 * 65535: below 2^32.
-                sum + u64::from((x * x) as u32 * u32::from(self.table[usize::from(b)]))
+                sum + u64::from(
+                    (x * x) as u32 * u32::from(self.table.get(usize::from(b)).copied().unwrap_or(0)),
+                )
             });
             *scale = number::sqrt(variance as f32) * m;
         }

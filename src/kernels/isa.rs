@@ -57,7 +57,14 @@ pub(crate) trait Isa: Copy {
 
 /// The specification itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reference;
+pub(super) struct Reference(());
+
+impl Reference {
+    #[cfg_attr(all(feature = "cortex-m-dsp", target_os = "none"), expect(dead_code))]
+    pub(super) const fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Isa for Reference {
     fn name(self) -> &'static str {

@@ -42,9 +42,17 @@ impl defmt::Format for Kernels {
     }
 }
 
+/// What runs where nothing is chosen at run time. An MCU has room for one set of kernels.
+#[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+type Base = arch::cortex_m::Dsp;
+#[cfg(not(all(feature = "cortex-m-dsp", target_os = "none")))]
+type Base = isa::Reference;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Reference(isa::Reference),
+    Base(Base),
+    #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+    CortexM(arch::cortex_m::Dsp),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -57,7 +65,9 @@ enum Kind {
 macro_rules! each {
     ($self:expr, $isa:ident => $call:expr) => {
         match $self.0 {
-            Kind::Reference($isa) => $call,
+            Kind::Base($isa) => $call,
+            #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+            Kind::CortexM($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kind::Avx2($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -69,11 +79,13 @@ macro_rules! each {
 }
 
 impl Kernels {
-    /// The specification; runs everywhere.
-    pub const REFERENCE: Self = Self(Kind::Reference(isa::Reference));
+    /// The specification; runs everywhere. An MCU that was built with kernels of its own has those
+    /// alone: their results are the same.
+    pub const REFERENCE: Self = Self(Kind::Base(Base::new()));
 
     /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
-    pub const NAMES: &'static [&'static str] = &["reference", "avx2", "avx-vnni", "avx512-vnni"];
+    pub const NAMES: &'static [&'static str] =
+        &["reference", "cortex-m-dsp", "avx2", "avx-vnni", "avx512-vnni"];
 
     /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
     /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
@@ -83,6 +95,9 @@ impl Kernels {
         if let Ok(name) = std::env::var("STF_KERNELS") {
             return Self::by_name(&name).unwrap_or(Self::REFERENCE);
         }
+        if cfg!(target_os = "none") {
+            return Self::REFERENCE;
+        }
         Self::NAMES.iter().rev().find_map(|name| Self::by_name(name)).unwrap_or(Self::REFERENCE)
     }
 
@@ -91,6 +106,8 @@ impl Kernels {
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "reference" => Some(Self::REFERENCE),
+            #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+            "cortex-m-dsp" => Some(Self(Kind::CortexM(arch::cortex_m::Dsp::new()))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]

@@ -93,7 +93,8 @@ impl Input<'_> {
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
         let spec = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
         match self {
-            Self::Quantized(x) => out.copy_from_slice(x),
+            // Not `copy_from_slice`, which keeps a panic for lengths that differ.
+            Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
             Self::U8(x) => kernels.quantize(x, &spec, out),
             Self::F32(x) => {
                 if !all_finite(x) {

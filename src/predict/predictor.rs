@@ -69,6 +69,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     ///
     /// # Errors
     /// If a setting is out of range or the workspace too short.
+    #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
@@ -215,7 +216,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
         let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
-        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs).take(count.into());
+        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs.max(1)).take(count.into());
         for (draw, outputs) in (progress.samples..).zip(lanes) {
             each(draw, outputs);
             summary.push(outputs, temperature);
@@ -304,19 +305,25 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_mean(&mut self) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             self.run_layer(index, &layer, &mut packed, 1)?;
         }
         Some(())
     }
 
+    /// Layer `index`: as it is kept, or the next of the artifact's.
+    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
+    }
+
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
-        let model = self.model;
-        let mut packed = 0;
-        let mut layers = model.layers();
+        let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -328,14 +335,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         Some(())
-    }
-
-    /// Layer `index`, from where it is quicker to read.
-    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
-        match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
-            _ => layers.next(),
-        }
     }
 
     /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
@@ -372,7 +371,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
         let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
-            this.copy_from_slice(buffers.twin);
+            this.iter_mut().zip(&*buffers.twin).for_each(|(this, &twin)| *this = twin);
             return Some(1);
         }
         let beside = partner && lane + 1 < count;

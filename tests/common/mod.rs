@@ -3,8 +3,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use stf_bnn::artifact::{
-    ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task,
-    Tensor, Weights, Window,
+    Adaptive, ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior,
+    Provenance, Task, Tensor, Weights, Window,
 };
 use stf_bnn::{AlignedBytes, ArtifactError, Config, Input, Model, Predictor};
 
@@ -277,6 +277,9 @@ impl Builder {
             posterior: self.posterior,
             temperature: 1.25,
             adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }
@@ -329,6 +332,28 @@ pub fn build(first: First, seed: u64) -> Builder {
 /// A random model.
 pub fn model(first: First, seed: u64) -> AlignedBytes {
     build(first, seed).finish(3)
+}
+
+/// A rule that was fitted on nothing.
+pub const RULE: Adaptive<'static> = Adaptive {
+    samples_min: 0,
+    samples_max: 8,
+    group: 2,
+    antithetic: true,
+    threshold: 0.5,
+    delta_millionths: 10_000,
+    confidence_millionths: 950_000,
+    examples: 300,
+    differing: 0,
+    mean_passes: 1.5,
+    guarantee: "none: a test",
+};
+
+/// A copy of an artifact with an adaptive rule.
+pub fn ruled(file: &AlignedBytes, rule: Adaptive<'_>) -> AlignedBytes {
+    let model = Model::from_bytes(file).unwrap();
+    let manifest = Manifest { adaptive: Some(rule), ..*model.manifest() };
+    AlignedBytes::new(&ArtifactWriter::of(&model).finish(manifest).unwrap())
 }
 
 /// A quantized input for a model.

@@ -7,7 +7,9 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod golden;
 mod models;
+mod real;
 
 use std::process::{Command, ExitCode};
 
@@ -48,6 +50,7 @@ const TASKS: &[Task] = &[
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
     ),
+    ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];
 
