@@ -329,14 +329,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(())
     }
 
-    /// Layer `index`, from where it is quicker to read.
-    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
-        match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
-            _ => layers.next(),
-        }
-    }
-
     /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
     /// on to the next layer's.
     fn run_layer(&mut self, index: usize, layer: &Layer, packed: &mut usize, draws: u16) -> Option<()> {
@@ -454,7 +446,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
                 first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
-                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights)) {
+                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);
                     self.kernels.pack(&first.weighted.layer, &noise, packed);
                 }

@@ -152,10 +152,11 @@ impl Layout {
         }
     }
 
-    /// Streams that are drawn at a time.
+    /// Streams that are drawn at a time; at least 1.
     pub(super) fn group(&self) -> u16 {
         let together = self.packed_noise > 0 && self.squares == 0;
-        if together { self.streams.min(STREAMS as u16) } else { 1 }
+        // The least is for the compiler, which then keeps no panic for a division by it.
+        if together { self.streams.min(STREAMS as u16).max(1) } else { 1 }
     }
 
     fn alignment(&self) -> usize {
