@@ -23,10 +23,14 @@ const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
 
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
 pub struct Processor {
-    name: &'static str,
-    target: &'static str,
-    board: &'static str,
-    machines: &'static [&'static str],
+    /// For messages.
+    pub name: &'static str,
+    /// Rust's name of it.
+    pub target: &'static str,
+    /// Memory map.
+    pub board: &'static str,
+    /// QEMU machines.
+    pub machines: &'static [&'static str],
 }
 
 /// The one that everything runs on.
@@ -109,6 +113,17 @@ pub fn build(
     program: &str,
     settings: &Settings,
 ) -> Result<PathBuf, String> {
+    build_with(processor, case, program, settings, &[])
+}
+
+/// As [`build`], with more arguments for cargo.
+pub fn build_with(
+    processor: &Processor,
+    case: &Case,
+    program: &str,
+    settings: &Settings,
+    more: &[&str],
+) -> Result<PathBuf, String> {
     let inputs = target_dir().join("device-test/inputs.bin");
     write(&inputs, &embedded_inputs(case)?)?;
     let target_dir = target_dir().join("firmware");
@@ -119,7 +134,7 @@ pub fn build(
         .env("STF_SAMPLES", settings.samples)
         .env("STF_SEED", settings.seed);
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
-    build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    build.args(["build", "--quiet", "--release", "--locked", "--bin", program]).args(more);
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
     Ok(target_dir.join(processor.target).join("release").join(program))
 }
@@ -139,7 +154,8 @@ fn embedded_inputs(case: &Case) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn qemu(machine: &str, program: &Path) -> Command {
+/// The emulator with a program.
+pub fn qemu(machine: &str, program: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-arm");
     qemu.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
     qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(program);
@@ -257,7 +273,7 @@ fn bad_line(case: &Case, host: &Path, socket: &Path) -> Result<(), String> {
     build.args(["build", "--quiet", "--package", "stf-device-protocol", "--example", "bad_line"]);
     run_command(&mut build)?;
     let mut carry = Command::new(target_dir().join("debug/examples/bad_line"));
-    carry.arg(socket).args(["6", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    carry.arg(socket).args(["500", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut carrier = Emulator(carry.spawn().map_err(|error| format!("bad_line: {error}"))?);
     let mut port = String::new();
     let printed = carrier.0.stdout.take().ok_or("bad_line: no standard output")?;
