@@ -11,6 +11,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use stf_bnn::kernels::Kernels;
 use stf_bnn::{AlignedBytes, Config, Model, Samples};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -53,8 +54,7 @@ fn config() -> Result<Config, Box<dyn Error>> {
     Ok(Config {
         samples,
         seed: setting("STF_SEED", "0").parse()?,
-        // The device's kernels need the same workspace as the specification.
-        kernels: Some(stf_bnn::kernels::Kernels::REFERENCE),
+        kernels: Kernels::by_name(if cfg!(feature = "dsp") { "cortex-m-dsp" } else { "reference" }),
         ..Config::default()
     })
 }

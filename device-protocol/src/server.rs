@@ -5,8 +5,8 @@ use crate::message::{
     Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
 };
 use heapless::Vec;
-use stf_bnn::artifact::Task;
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::artifact::{SamplingPolicy, Task};
+use stf_bnn::uncertainty::{Calibration, energy};
 use stf_bnn::{Input, Model, PredictError, Predictor};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
@@ -58,6 +58,7 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             classification: manifest.task == Task::Classification,
             samples: predictor.config().samples.most(model),
             seed: predictor.config().seed,
+            policy: SamplingPolicy::of(model, predictor.config()),
             build: cut(build),
         };
         let device = Device { model, predictor, hello, calibration: Calibration::new(), passes: 0 };
@@ -154,7 +155,10 @@ impl Device<'_, '_> {
             return Err(Refusal::Label);
         }
         let counter = self.predictor.counter();
-        let prediction = self.predictor.predict(Input::U8(input)).map_err(|error| match error {
+        let mut energies = 0.0;
+        let add_energy = |_: u16, logits: &[f32]| energies += energy(logits, 1.0);
+        let predicted = self.predictor.predict_with(Input::U8(input), add_energy);
+        let prediction = predicted.map_err(|error| match error {
             PredictError::Length { .. } => Refusal::Length,
             _ => Refusal::Internal,
         })?;
@@ -170,6 +174,11 @@ impl Device<'_, '_> {
             counter,
             samples: prediction.samples,
             passes: prediction.passes,
+            energy: if classification.is_some() {
+                energies / f32::from(prediction.samples.max(1))
+            } else {
+                0.0
+            },
             mean: bytemuck::cast_slice(prediction.mean),
             spread: bytemuck::cast_slice(prediction.spread),
             classification,

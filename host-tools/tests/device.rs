@@ -91,7 +91,7 @@ fn a_device_gives_the_json_of_the_host() {
     assert_eq!(ok(&device), expected);
     // Again: a second session counts from nothing.
     assert_eq!(ok(&device), expected);
-    let text = ok(&[&["device", "eval", "--port", &port], &data[..]].concat());
+    let text = ok(&[&["device", "eval", "--port", &port, "--model", &model], &data[..]].concat());
     assert_eq!(text, ok(&[&["eval", &model], &data[..], &host[..4]].concat()));
 
     let (path, end, held) = pseudo_terminal().unwrap();
@@ -100,7 +100,7 @@ fn a_device_gives_the_json_of_the_host() {
     thread::spawn(move || answer(&stf, config, &theirs));
     let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 1500, seed: 5 });
     let patience = ["--timeout", "200", "--attempts", "100", "--json"];
-    let bad = [&["device", "eval", "--port", &path], &data[..], &patience].concat();
+    let bad = [&["device", "eval", "--port", &path, "--model", &model], &data[..], &patience].concat();
     assert_eq!(ok(&bad), expected);
     assert!(disturbed.load(std::sync::atomic::Ordering::Relaxed) > 3);
     drop(held);

@@ -24,6 +24,8 @@ const IN_QEMU: Processor = Processor {
     name: "STM32F405",
     target: "thumbv7em-none-eabihf",
     board: "stm32f407",
+    cpu: None,
+    dsp: true,
     machines: &["netduinoplus2"],
 };
 
@@ -37,7 +39,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     every_map_has_a_row()?;
     let case = lenet()?;
     for (board, target) in BOARDS {
-        let processor = Processor { name: board, target, board, machines: &[] };
+        let processor =
+            Processor { name: board, target, board, cpu: None, dsp: target.contains("v7em"), machines: &[] };
         let program = build_with(&processor, &case, "device", &SETTINGS, &["--features", "log"])?;
         let file = std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))?;
         let sizes = elf::sizes(&file).ok_or_else(|| format!("{}: no ELF file", program.display()))?;

@@ -29,6 +29,10 @@ pub struct Processor {
     pub target: &'static str,
     /// Memory map.
     pub board: &'static str,
+    /// The CPU to compile for, if it is more than its target says.
+    pub cpu: Option<&'static str>,
+    /// Whether it has the DSP extension and an FPU.
+    pub dsp: bool,
     /// QEMU machines.
     pub machines: &'static [&'static str],
 }
@@ -38,6 +42,8 @@ pub const M4: Processor = Processor {
     name: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     board: "mps2-an386",
+    cpu: None,
+    dsp: true,
     // The M7 board has the same map.
     machines: &["mps2-an386", "mps2-an500"],
 };
@@ -48,18 +54,24 @@ const OTHERS: [Processor; 3] = [
         name: "Cortex-M3, soft float",
         target: "thumbv7m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M0+, soft float",
         target: "thumbv6m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M33",
         target: "thumbv8m.main-none-eabihf",
         board: "mps2-an505",
+        cpu: Some("cortex-m33"),
+        dsp: true,
         machines: &["mps2-an505"],
     },
 ];
@@ -135,6 +147,13 @@ pub fn build_with(
         .env("STF_SEED", settings.seed);
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
     build.args(["build", "--quiet", "--release", "--locked", "--bin", program]).args(more);
+    if processor.dsp {
+        build.args(["--features", "dsp"]);
+    }
+    if let Some(cpu) = processor.cpu {
+        // The flags of firmware/.cargo/config.toml and one more: the variable replaces them.
+        build.env("RUSTFLAGS", format!("-C link-arg=-Tlink.x -C link-arg=--nmagic -C target-cpu={cpu}"));
+    }
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
     Ok(target_dir.join(processor.target).join("release").join(program))
 }

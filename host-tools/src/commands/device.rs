@@ -4,12 +4,13 @@ use super::common::{
     DataDirArg, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
 };
 use super::{eval, predict};
-use crate::data::{self, Dataset, Inputs};
+use crate::data::{self, Dataset, Inputs, RawExample, Scratch};
 use crate::error::{Error, Result};
-use crate::evaluate::{Outcome, require_classifier, require_labels, with_detection};
+use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
 use crate::progress::Progress;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stf_device_protocol::{DEFAULT_BAUD, Description, Device, DeviceError, Line, Owned, Patience};
@@ -132,7 +133,7 @@ impl DeviceArgs {
         let mut progress = Progress::new(&data.name, data.len() as u64);
         let mut inside = Vec::with_capacity(data.len());
         let figures = device
-            .evaluate(&data.name, inputs.zip(labels), |index, found| {
+            .evaluate(&data.name, inputs.chunks_exact(data.shape.len()).zip(labels), |index, found| {
                 progress.set(index as u64 + 1, "");
                 inside.push(outcome(found));
             })
@@ -145,7 +146,13 @@ impl DeviceArgs {
             sets.push((set, outside));
         }
         self.say_resent(device);
-        let evaluation = with_detection(figures, &inside, sets.iter().map(|(set, found)| (set, found)))?;
+        let mut evaluation =
+            with_detection(figures, &inside, &data.labels, sets.iter().map(|(set, found)| (set, found)))?;
+        if let Some(path) = &args.model {
+            let bytes = same_artifact(path, &about)?;
+            let model = check_artifact(path, &bytes)?;
+            evaluation.promises = Promises::hold(&model, &inside, &data.labels, &about.policy);
+        }
         print_result(self.json, &evaluation, eval::text)
     }
 
@@ -175,7 +182,7 @@ impl DeviceArgs {
         let mut progress = Progress::new(&set.name, set.len() as u64);
         let mut outcomes = Vec::with_capacity(set.len());
         device
-            .predict(inputs, |index, found| {
+            .predict(inputs.chunks_exact(set.shape.len()), |index, found| {
                 progress.set(index as u64 + 1, "");
                 outcomes.push(outcome(found));
             })
@@ -224,20 +231,27 @@ fn hello(about: &Description) -> String {
     )
 }
 
-/// The examples' bytes; the device takes no other form.
-fn bytes<'d>(set: &'d Dataset, about: &Description) -> Result<impl Iterator<Item = &'d [u8]> + use<'d>> {
+/// The examples' bytes, one after another; the device takes no other form.
+fn bytes<'d>(set: &'d Dataset, about: &Description) -> Result<Cow<'d, [u8]>> {
     let size = set.shape.len();
     if size as u64 != u64::from(about.inputs) {
         let expected = format!("{} values, the device's input", about.inputs);
         return Err(Error::invalid(format!("examples of {}", set.name), set.shape, expected));
     }
-    match &set.inputs {
-        Inputs::U8(values) => Ok(values.chunks_exact(size)),
-        Inputs::F32(_) => {
-            let what = format!("values of {}", set.name);
-            Err(Error::invalid(what, "f32", "bytes: that is what the line carries"))
+    if let Inputs::U8(values) = &set.inputs {
+        return Ok(Cow::Borrowed(values));
+    }
+    let (mut bytes, mut scratch) = (Vec::new(), Scratch::default());
+    for index in 0..set.len() {
+        match set.raw(index, &mut scratch)? {
+            RawExample::U8(values) => bytes.extend_from_slice(values),
+            RawExample::F32(_) => {
+                let what = format!("values of {}", set.name);
+                return Err(Error::invalid(what, "f32", "bytes: that is what the line carries"));
+            }
         }
     }
+    Ok(Cow::Owned(bytes))
 }
 
 fn outcome(found: Owned) -> Outcome {
@@ -247,6 +261,7 @@ fn outcome(found: Owned) -> Outcome {
         samples: found.samples,
         passes: found.passes,
         classification: found.classification,
+        energy: found.classification.map(|_| found.energy),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
 mod bench;
+mod calibrate;
 mod common;
 mod data;
 mod demo;
@@ -31,6 +32,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
     Export(export::ExportArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
@@ -58,6 +60,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),

@@ -1,17 +1,24 @@
 //! Figures of a model on data: what `stf eval` prints. Every prediction comes from the runtime.
 
-mod auroc;
+pub mod bootstrap;
+mod detection;
+mod figures;
 mod outcomes;
+mod promises;
 
-pub use auroc::auroc;
-pub use outcomes::{Outcome, outcomes, require_shape};
+pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
+pub use figures::{Details, Intervals, ReliabilityBin, details};
+pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
+pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
 
 use crate::data::Dataset;
+use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::ops::Deref;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Classification, Config, Model};
+use stf_bnn::{Config, Model};
 pub use stf_device_protocol::Figures;
 use stf_device_protocol::Metrics;
 
@@ -23,6 +30,13 @@ pub struct Evaluation {
     pub figures: Figures,
     /// Out-of-distribution detection, one entry a data set.
     pub ood: Vec<OodEntry>,
+    /// Further figures.
+    #[serde(flatten)]
+    pub details: Details,
+    /// The artifact's promises; `null` if it makes none or is not at hand.
+    pub promises: Option<Promises>,
+    /// Figures on shifted copies of the data.
+    pub shifts: Vec<ShiftEntry>,
 }
 
 /// An evaluation is its figures, and more.
@@ -34,26 +48,23 @@ impl Deref for Evaluation {
     }
 }
 
-/// Detection of one out-of-distribution set against the evaluated data.
+/// Figures on one shifted copy of the data, and its detection against the data themselves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OodEntry {
-    /// Name of the out-of-distribution data.
-    pub data: String,
-    /// Number of its examples.
-    pub n: usize,
-    /// Area under the ROC curve by score; out of distribution is the positive class.
-    pub auroc: OodScores,
-}
-
-/// Area under the ROC curve of each score, every one oriented so that the area is of "out".
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct OodScores {
-    /// The greatest probability; less of it is farther out.
-    pub max_probability: f64,
-    /// Entropy of the mean probabilities.
-    pub predictive_entropy: f64,
-    /// Mutual information; `null` where there is no noise, hence no such score.
-    pub mutual_information: Option<f64>,
+pub struct ShiftEntry {
+    /// Kind and severity, such as `blur:3`.
+    pub shift: String,
+    /// Share of correct classes, 0 to 1.
+    pub accuracy: f64,
+    /// Negative log likelihood, nats.
+    pub nll: f64,
+    /// Brier score, summed over classes: 0 to 2.
+    pub brier: f64,
+    /// Expected calibration error, 15 equal-width bins.
+    pub ece: f64,
+    /// Detection of the shifted examples; the shift is the positive class.
+    pub detection: OodEntry,
+    /// The artifact's promises, which are none for shifted data.
+    pub promises: Option<Promises>,
 }
 
 /// Evaluates a classifier on labelled data, and its detection of each set in `ood`.
@@ -61,6 +72,20 @@ pub struct OodScores {
 /// # Errors
 /// If the model is no classifier, shapes differ, a label has no output, or the data are empty.
 pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Config) -> Result<Evaluation> {
+    evaluate_shifts(model, data, ood, &[], config)
+}
+
+/// As [`evaluate`], and on copies of the data shifted by each of `shifts`.
+///
+/// # Errors
+/// As [`evaluate`], or if the data are no pictures.
+pub fn evaluate_shifts(
+    model: &Model<'_>,
+    data: &Dataset,
+    ood: &[Dataset],
+    shifts: &[Corruption],
+    config: &Config,
+) -> Result<Evaluation> {
     let manifest = model.manifest();
     require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
     require_labels(data, manifest.outputs)?;
@@ -68,22 +93,56 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
     let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
     let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
     let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
-    with_detection(figures, &inside, ood.iter().zip(&outside))
+    let mut evaluation = with_detection(figures, &inside, &data.labels, ood.iter().zip(&outside))?;
+    evaluation.promises = Promises::hold(model, &inside, &data.labels, &SamplingPolicy::of(model, config));
+    for &corruption in shifts {
+        evaluation.shifts.push(shift(model, data, &inside, corruption, config)?);
+    }
+    Ok(evaluation)
 }
 
-/// Completes the figures of predictions, wherever they were made, by the detection of each set of
-/// `outside`.
+fn shift(
+    model: &Model<'_>,
+    data: &Dataset,
+    inside: &[Outcome],
+    corruption: Corruption,
+    config: &Config,
+) -> Result<ShiftEntry> {
+    // The seed is fixed: every model meets the same pictures.
+    let shifted = corruption.apply(data, 0)?;
+    let outside = outcomes(model, &shifted, config)?;
+    let metrics = metrics(&outside, &shifted);
+    let noisy = inside.iter().any(|outcome| outcome.samples > 1);
+    Ok(ShiftEntry {
+        shift: corruption.to_string(),
+        accuracy: metrics.accuracy(),
+        nll: metrics.nll(),
+        brier: metrics.brier(),
+        ece: metrics.ece(),
+        detection: out_of_distribution(&shifted.name, inside, &outside, noisy)?,
+        promises: Promises::hold(model, &outside, &shifted.labels, &SamplingPolicy::of(model, config)),
+    })
+}
+
+/// Completes the figures of predictions, wherever they were made, by further ones and by the detection
+/// of each set of `outside`.
 ///
 /// # Errors
 /// If a set is empty.
 pub fn with_detection<'a>(
     figures: Figures,
     inside: &[Outcome],
+    labels: &[u32],
     outside: impl IntoIterator<Item = (&'a Dataset, &'a Vec<Outcome>)>,
 ) -> Result<Evaluation> {
-    let ood =
-        outside.into_iter().map(|(set, outcomes)| detection(inside, set, outcomes)).collect::<Result<_>>()?;
-    Ok(Evaluation { figures, ood })
+    // One pass has no mutual information.
+    let noisy = inside.iter().any(|outcome| outcome.samples > 1);
+    let ood = outside
+        .into_iter()
+        .map(|(set, outcomes)| out_of_distribution(&set.name, inside, outcomes, noisy))
+        .collect::<Result<_>>()?;
+    let details = details(inside, labels, noisy);
+    Ok(Evaluation { figures, ood, details, promises: None, shifts: Vec::new() })
 }
 
 /// Streams predictions, in order, through the accumulator that devices use.
@@ -123,25 +182,4 @@ pub fn require_labels(data: &Dataset, classes: u16) -> Result<()> {
         )),
         None => Ok(()),
     }
-}
-
-fn detection(inside: &[Outcome], set: &Dataset, outside: &[Outcome]) -> Result<OodEntry> {
-    let area = |score: fn(&Classification) -> f32| {
-        let scores = |outcomes: &[Outcome]| -> Vec<f32> {
-            outcomes.iter().filter_map(|outcome| outcome.classification.as_ref().map(score)).collect()
-        };
-        auroc(&scores(inside), &scores(outside))
-            .ok_or_else(|| Error::invalid(format!("data {}", set.name), "no example", "at least one"))
-    };
-    // One pass has no mutual information.
-    let noisy = inside.iter().chain(outside).any(|outcome| outcome.samples > 1);
-    Ok(OodEntry {
-        data: set.name.clone(),
-        n: set.len(),
-        auroc: OodScores {
-            max_probability: area(|c| -c.confidence)?,
-            predictive_entropy: area(|c| c.predictive_entropy)?,
-            mutual_information: if noisy { Some(area(|c| c.mutual_information)?) } else { None },
-        },
-    })
 }
