@@ -98,7 +98,7 @@ fn a_device_gives_the_json_of_the_host() {
     let (theirs, ours) = UnixStream::pair().unwrap();
     let stf = Path::new(&model).to_path_buf();
     thread::spawn(move || answer(&stf, config, &theirs));
-    let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 8, seed: 5 });
+    let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 1500, seed: 5 });
     let patience = ["--timeout", "200", "--attempts", "100", "--json"];
     let bad = [&["device", "eval", "--port", &path, "--model", &model], &data[..], &patience].concat();
     assert_eq!(ok(&bad), expected);

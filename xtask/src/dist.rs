@@ -14,7 +14,7 @@ pub fn run_for(target: Option<&str>, out: &Path) -> Result<(), String> {
     }
     let mut built = target_dir();
     if let Some(target) = target {
-        build.args(["--target", target]);
+        build.args(["--target", target]).envs(cross::linker(target));
         built.push(target);
     }
     built.push("release");
