@@ -230,6 +230,10 @@ impl Net {
             layer_count: 0,
             posterior: self.posterior,
             temperature: 1.0,
+            adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
             provenance: Provenance { tool: "bench", data: "none", seed: 1, training: "{}" },
         };
         for &layer in &self.layers {

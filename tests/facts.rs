@@ -4,7 +4,9 @@ mod common;
 
 use common::First;
 use rand_core::Rng;
-use stf_bnn::artifact::{Abstention, ArtifactWriter, Blob, Conformal, Drift, Manifest, SamplingPolicy, Score};
+use stf_bnn::artifact::{
+    Abstention, ArtifactWriter, Blob, Conformal, Drift, Manifest, SamplingPolicy, Score,
+};
 use stf_bnn::uncertainty::{AbstentionRule, DriftMonitor, DriftState, PredictionSets, SetMethod};
 use stf_bnn::{AlignedBytes, ArtifactError, Classification, Config, Model, random};
 

@@ -14,9 +14,7 @@
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::path::{Path, PathBuf};
-use stf_bnn::uncertainty::{
-    DriftMonitor, PredictionSets, SetMethod, conformal_score, random_share,
-};
+use stf_bnn::uncertainty::{DriftMonitor, PredictionSets, SetMethod, conformal_score, random_share};
 use stf_bnn::{AlignedBytes, Config, Model, Samples};
 use stf_host::calibrate::conformal::{Example, thresholds};
 use stf_host::calibrate::{Facts, Options, Share, abstention, drift, rewrite};
@@ -77,7 +75,13 @@ fn run(arguments: &Arguments) -> Result<()> {
     let predict = |set: &Dataset| outcomes(&model, set, &config);
     let data = data::load(&arguments.data, None)?.into_evaluation();
     let pool = Pool { outcomes: predict(&data)?, labels: data.labels.clone(), model: &model };
-    println!("{} on {}: {} examples, {} samples\n", model.manifest().name, data.name, data.len(), arguments.samples);
+    println!(
+        "{} on {}: {} examples, {} samples\n",
+        model.manifest().name,
+        data.name,
+        data.len(),
+        arguments.samples
+    );
     sets(&pool)?;
     risk(&pool)?;
     let other = arguments.drift.as_ref().map(|spec| -> Result<_> {
@@ -140,7 +144,12 @@ impl Pool<'_> {
 }
 
 /// An artifact with thresholds of this split, read back as the device reads it.
-fn with_sets(pool: &Pool<'_>, calibrating: &[usize], alphas: &[Share], randomized: bool) -> Result<AlignedBytes> {
+fn with_sets(
+    pool: &Pool<'_>,
+    calibrating: &[usize],
+    alphas: &[Share],
+    randomized: bool,
+) -> Result<AlignedBytes> {
     let (options, examples) = (Options::default(), pool.examples(calibrating, randomized));
     let all = SetMethod::ALL
         .iter()
@@ -244,9 +253,12 @@ fn expected_spread(n: usize, m: usize, alpha: Share) -> f64 {
 fn risk(pool: &Pool<'_>) -> Result<()> {
     let n = pool.labels.len();
     let options = Options::default();
-    let errors = pool.judged(&options, &(0..n).collect::<Vec<_>>()).iter().filter(|(_, wrong)| *wrong).count();
+    let errors =
+        pool.judged(&options, &(0..n).collect::<Vec<_>>()).iter().filter(|(_, wrong)| *wrong).count();
     let error = errors as f64 / n as f64;
-    println!("| promised risk | certified | coverage, % | risk, % | promise broken in the judging part | allowed |");
+    println!(
+        "| promised risk | certified | coverage, % | risk, % | promise broken in the judging part | allowed |"
+    );
     println!("|---|---|---|---|---|---|");
     for share in [0.75, 0.5, 0.25] {
         let risk = Share::from_millionths(((error * share * 1e6) as u32).max(1))?;
@@ -268,7 +280,11 @@ fn risk(pool: &Pool<'_>) -> Result<()> {
             broken += usize::from(observed > risk.value());
         }
         if coverages.len() < 2 {
-            println!("| {:.2} % | {} of {RISK_SPLITS} | - | - | - | - |", 100.0 * risk.value(), coverages.len());
+            println!(
+                "| {:.2} % | {} of {RISK_SPLITS} | - | - | - | - |",
+                100.0 * risk.value(),
+                coverages.len()
+            );
             continue;
         }
         println!(
@@ -312,7 +328,11 @@ fn drift_streams(pool: &Pool<'_>, other: Option<(String, Vec<Outcome>)>) -> Resu
     let options = Options::default();
     let mut alarms = 0;
     let mut delays = vec![Vec::new(); BEFORE.len()];
-    let outside: Vec<f32> = other.iter().flat_map(|(_, outcomes)| outcomes).filter_map(|o| Some(options.score.of(o.classification.as_ref()?))).collect();
+    let outside: Vec<f32> = other
+        .iter()
+        .flat_map(|(_, outcomes)| outcomes)
+        .filter_map(|o| Some(options.score.of(o.classification.as_ref()?)))
+        .collect();
     let mut length = 0;
     for split in 0..STREAMS {
         let (bytes, clean) = monitor_bytes(pool, split)?;
@@ -321,24 +341,31 @@ fn drift_streams(pool: &Pool<'_>, other: Option<(String, Vec<Outcome>)>) -> Resu
         let Some(monitor) = DriftMonitor::new(&model) else { continue };
         let mut watching = monitor;
         length = clean.len().min(STREAM);
-        alarms += usize::from(clean[..length].iter().fold(false, |_, &score| watching.push_score(score).alarm));
+        alarms +=
+            usize::from(clean[..length].iter().fold(false, |_, &score| watching.push_score(score).alarm));
         if outside.is_empty() {
             continue;
         }
         let order = shuffled(outside.len(), 9000 + split);
         for (before, delays) in BEFORE.iter().zip(&mut delays) {
             let mut watching = monitor;
-            let early = clean[..(*before).min(length)].iter().fold(false, |_, &s| watching.push_score(s).alarm);
+            let early =
+                clean[..(*before).min(length)].iter().fold(false, |_, &s| watching.push_score(s).alarm);
             let delay = order.iter().position(|&i| watching.push_score(outside[i]).alarm);
             delays.push(if early { None } else { delay.map(|d| d + 1) });
         }
     }
-    println!("Drift monitor, false alarms promised in at most {} of streams: {alarms} of {STREAMS} clean streams of {length} inputs.", options.false_alarm);
+    println!(
+        "Drift monitor, false alarms promised in at most {} of streams: {alarms} of {STREAMS} clean streams of {length} inputs.",
+        options.false_alarm
+    );
     if let Some((name, _)) = &other {
         for (before, delays) in BEFORE.iter().zip(&delays) {
             let mut found: Vec<usize> = delays.iter().flatten().copied().collect();
             found.sort_unstable();
-            let at = |share: f64| found.get(((found.len() as f64 * share) as usize).min(found.len().saturating_sub(1)));
+            let at = |share: f64| {
+                found.get(((found.len() as f64 * share) as usize).min(found.len().saturating_sub(1)))
+            };
             println!(
                 "{name} after {before} clean inputs: found in {} of {STREAMS} streams, after {:?} inputs (median), {:?} (95 %), {:?} (most).",
                 found.len(),
@@ -376,7 +403,8 @@ fn dump(pool: &Pool<'_>, folder: &Path) -> Result<()> {
             let found = thresholds(&examples, method, penalty, &alphas, false)?;
             let total = |threshold: f32| -> usize {
                 let inside = |i: usize, class: usize| {
-                    conformal_score(method, penalty, &pool.outcomes[i].mean, class, 0.0).is_some_and(|s| s <= threshold)
+                    conformal_score(method, penalty, &pool.outcomes[i].mean, class, 0.0)
+                        .is_some_and(|s| s <= threshold)
                 };
                 judging.iter().map(|&i| (0..classes).filter(|&class| inside(i, class)).count()).sum()
             };
