@@ -64,6 +64,12 @@ fn table(name: &str) {
             eight / one
         );
     }
+    for tile in [1, 2, 4, 8] {
+        let config = Config { tile, ..config(8, None) };
+        let time =
+            with(name, config, |_, predictor, input| best(|| _ = predictor.predict(Input::F32(input))));
+        println!("  8 draws, {tile} side by side {time:8.1} us");
+    }
     layers(name);
 }
 
@@ -93,6 +99,10 @@ fn layers(name: &str) {
             predictor.trace(Input::F32(input), Pass::Mean, |index, _, _| lap(index)).expect("a valid input");
             lap(layers.len() - 1);
         }
+        println!(
+            "    decoding all layers {:.2} us",
+            best(|| _ = std::hint::black_box(model.layers().count()))
+        );
         for (layer, time) in layers.iter().zip(&least) {
             let y = layer.output().unwrap_or(layer.input());
             let us = time.as_secs_f64() * 1e6;

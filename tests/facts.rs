@@ -175,7 +175,8 @@ fn error(damage: impl FnOnce(&mut Numbers)) -> String {
 
 #[test]
 fn wrong_facts_are_refused_by_name() {
-    let cases: [(&str, fn(&mut Numbers)); 24] = [
+    type Case = (&'static str, fn(&mut Numbers));
+    let cases: [Case; 24] = [
         ("conformal.policy.num_samples", |n| n.conformal.policy.num_samples = 1025),
         ("conformal.examples", |n| n.conformal.examples = 0),
         ("conformal.raps_lambda", |n| n.conformal.raps_lambda = f32::NAN),
@@ -185,7 +186,7 @@ fn wrong_facts_are_refused_by_name() {
         ("conformal.alphas", |n| n.alphas = vec![50_000, 50_000]),
         ("conformal.alphas", |n| n.alphas = vec![0, 50_000]),
         ("conformal.alphas", |n| n.alphas = vec![50_000, 1_000_000]),
-        ("conformal.alphas", |n| n.conformal.alphas = Blob { offset: u32::MAX & !15, len: 8 }),
+        ("conformal.alphas", |n| n.conformal.alphas = Blob { offset: !15, len: 8 }),
         ("conformal.thresholds", |n| n.thresholds.truncate(5)),
         ("conformal.thresholds", |n| n.thresholds[3] = f32::INFINITY),
         ("conformal.thresholds", |n| n.conformal.class_conditional = true),

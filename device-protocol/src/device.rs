@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 use stf_bnn::Classification;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::Calibration;
 
 /// What a device said of itself; the field names are what scripts read.
@@ -32,6 +33,8 @@ pub struct Description {
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,
+    /// How predictions are sampled, in the terms of the artifact's promises.
+    pub policy: SamplingPolicy,
     /// Firmware and board, at most 64 bytes of it.
     pub build: String,
 }
@@ -49,6 +52,7 @@ impl From<Hello<'_>> for Description {
             classification: hello.classification,
             samples: hello.samples,
             seed: hello.seed,
+            policy: hello.policy,
             build: hello.build.into(),
         }
     }
@@ -63,6 +67,8 @@ pub struct Owned {
     pub samples: u16,
     /// Passes that it took.
     pub passes: u16,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
+    pub energy: f32,
     /// Means over the draws.
     pub mean: Vec<f32>,
     /// Standard deviations over the draws.
@@ -83,8 +89,8 @@ impl From<Predicted<'_>> for Owned {
             },
         );
         let [mean, spread] = [predicted.mean, predicted.spread].map(floats);
-        let Predicted { counter, samples, passes, .. } = predicted;
-        Self { counter, samples, passes, mean, spread, classification }
+        let Predicted { counter, samples, passes, energy, .. } = predicted;
+        Self { counter, samples, passes, energy, mean, spread, classification }
     }
 }
 

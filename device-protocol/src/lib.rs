@@ -22,7 +22,7 @@ mod message;
 mod serve;
 mod server;
 
-pub use bits::write_bits;
+pub use bits::{write_bits, write_draw};
 #[cfg(feature = "std")]
 pub use client::{Client, ClientError, Link, Patience};
 #[cfg(feature = "std")]

@@ -1,6 +1,7 @@
 //! What host and device say to each other.
 
 use serde::{Deserialize, Serialize};
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::Calibration;
 
 /// Version of the messages; `Hello` carries it.
@@ -98,6 +99,8 @@ pub struct Hello<'a> {
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,
+    /// How predictions are sampled, in the terms of the artifact's promises.
+    pub policy: SamplingPolicy,
     /// Firmware and board, at most 64 bytes of it.
     pub build: &'a str,
 }
@@ -111,6 +114,8 @@ pub struct Predicted<'a> {
     pub samples: u16,
     /// Passes that it took.
     pub passes: u16,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
+    pub energy: f32,
     /// Means over the draws, f32 each.
     pub mean: &'a [u8],
     /// Standard deviations over the draws, f32 each.

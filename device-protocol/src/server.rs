@@ -5,8 +5,8 @@ use crate::message::{
     Answer, Command, Counters, Drift, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
 };
 use heapless::Vec;
-use stf_bnn::artifact::Task;
-use stf_bnn::uncertainty::{Calibration, DriftMonitor, DriftReport};
+use stf_bnn::artifact::{SamplingPolicy, Task};
+use stf_bnn::uncertainty::{Calibration, DriftMonitor, DriftReport, energy};
 use stf_bnn::{Input, Model, PredictError, Predictor};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
@@ -61,6 +61,7 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             classification: manifest.task == Task::Classification,
             samples: predictor.config().samples.most(model),
             seed: predictor.config().seed,
+            policy: SamplingPolicy::of(model, predictor.config()),
             build: cut(build),
         };
         let (calibration, drift) = (Calibration::new(), DriftMonitor::new(model));
@@ -169,7 +170,10 @@ impl Device<'_, '_> {
             return Err(Refusal::Label);
         }
         let counter = self.predictor.counter();
-        let prediction = self.predictor.predict(Input::U8(input)).map_err(|error| match error {
+        let mut energies = 0.0;
+        let add_energy = |_: u16, logits: &[f32]| energies += energy(logits, 1.0);
+        let predicted = self.predictor.predict_with(Input::U8(input), add_energy);
+        let prediction = predicted.map_err(|error| match error {
             PredictError::Length { .. } => Refusal::Length,
             _ => Refusal::Internal,
         })?;
@@ -188,6 +192,11 @@ impl Device<'_, '_> {
             counter,
             samples: prediction.samples,
             passes: prediction.passes,
+            energy: if classification.is_some() {
+                energies / f32::from(prediction.samples.max(1))
+            } else {
+                0.0
+            },
             mean: bytemuck::cast_slice(prediction.mean),
             spread: bytemuck::cast_slice(prediction.spread),
             classification,

@@ -63,7 +63,7 @@ impl Link for BadLine<'_> {
 
 /// Evaluates through a line with these odds and compares with the runtime itself, bit for bit.
 fn evaluate(odds: i64, samples: Samples) -> u64 {
-    let bytes = calibrated(&ruled(&model(First::Conv, 5), Adaptive { threshold: 0.1, ..RULE }));
+    let bytes = calibrated(&ruled(&model(First::Conv, 5), Adaptive { threshold: 0.9999, ..RULE }));
     let model = Model::from_bytes(&bytes).unwrap();
     let config = Config { seed: 3, samples, ..Config::default() };
     let [mut ours, mut theirs] = [0; 2].map(|_| vec![0; model.workspace_bytes(&config).unwrap()]);

@@ -132,13 +132,16 @@ fn adaptive_samples_need_a_rule_that_was_proved() {
     let export = |out: &str, extra: &[&str]| {
         ok(&[&["export", folder.to_str().unwrap(), "--out", out][..], extra].concat())
     };
-    mentions(&export(&bare, &[]), &["adaptive: no rule", "found 0 calibration examples", "299"]);
+    mentions(
+        &export(&bare, &[]),
+        &["adaptive: no rule", "calibration examples that quantization did not watch", "299"],
+    );
     mentions(&fails(&["eval", &bare, "--data", "digits", "--adaptive"]), &["adaptive", "rule"]);
 
     let loose = ["--calibration-examples", "40", "--adaptive-delta", "0.2", "--json"];
     let exported: serde_json::Value = serde_json::from_str(&export(&ruled, &loose)).unwrap();
     let rule = &exported["adaptive"];
-    assert!(exported["adaptive_refused"].is_null() && rule["n"].as_u64() > Some(80), "{exported}");
+    assert!(exported["adaptive_refused"].is_null() && rule["n"].as_u64() > Some(60), "{exported}");
     assert!(rule["mean_passes"].as_f64() >= Some(1.0) && rule["mean_passes"].as_f64() < Some(9.0), "{rule}");
     mentions(&ok(&["inspect", &ruled]), &["adaptive: 0 to 8 samples", "at most 20 %", "confidence 95 %"]);
 

@@ -91,7 +91,7 @@ fn a_device_gives_the_json_of_the_host() {
     assert_eq!(ok(&device), expected);
     // Again: a second session counts from nothing.
     assert_eq!(ok(&device), expected);
-    let text = ok(&[&["device", "eval", "--port", &port], &data[..]].concat());
+    let text = ok(&[&["device", "eval", "--port", &port, "--model", &model], &data[..]].concat());
     assert_eq!(text, ok(&[&["eval", &model], &data[..], &host[..4]].concat()));
 
     let (path, end, held) = pseudo_terminal().unwrap();
@@ -100,7 +100,7 @@ fn a_device_gives_the_json_of_the_host() {
     thread::spawn(move || answer(&stf, config, &theirs));
     let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 8, seed: 5 });
     let patience = ["--timeout", "200", "--attempts", "100", "--json"];
-    let bad = [&["device", "eval", "--port", &path], &data[..], &patience].concat();
+    let bad = [&["device", "eval", "--port", &path, "--model", &model], &data[..], &patience].concat();
     assert_eq!(ok(&bad), expected);
     assert!(disturbed.load(std::sync::atomic::Ordering::Relaxed) > 3);
     drop(held);
@@ -126,14 +126,7 @@ fn what_does_not_fit_is_an_error() {
     let nowhere = fails(&["device", "hello", "--port", "unix:/nonexistent/line"]);
     assert!(nowhere.contains("/nonexistent/line: cannot open"), "{nowhere}");
     let other = dir.path().join("other.stf");
-    ok(&[
-        "export",
-        dir.path().join("run").to_str().unwrap(),
-        "--baseline",
-        "plain",
-        "--out",
-        other.to_str().unwrap(),
-    ]);
+    ok(&["export", dir.path().join("run").to_str().unwrap(), "--plain", "--out", other.to_str().unwrap()]);
     let wrong =
         fails(&["device", "eval", "--port", &port, "--data", "digits", "--model", other.to_str().unwrap()]);
     assert!(wrong.contains("model: found") && wrong.contains("the device's model"), "{wrong}");

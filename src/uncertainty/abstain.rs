@@ -54,11 +54,12 @@ impl SamplingPolicy {
     /// matters only for draws that all inputs share: fresh draws of any seed are alike.
     #[must_use]
     pub fn covers(&self, model: &Model<'_>, config: &Config) -> bool {
-        let other = Self::of(model, config);
-        self.covers_policy(&other)
+        self.covers_policy(&Self::of(model, config))
     }
 
-    fn covers_policy(&self, other: &Self) -> bool {
+    /// As [`Self::covers`], for predictions that somebody else made, such as a device.
+    #[must_use]
+    pub fn covers_policy(&self, other: &Self) -> bool {
         let same_seed = self.fresh || self.seed == other.seed || self.num_samples == 0;
         let alike = Self { seed: other.seed, ..*self } == *other;
         let mean = self.num_samples == 0 && other.num_samples == 0;

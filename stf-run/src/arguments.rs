@@ -22,6 +22,8 @@ pub struct Arguments {
     pub json: bool,
     /// IEEE bits.
     pub bits: bool,
+    /// With `bits`: every draw's outputs as well.
+    pub logits: bool,
     /// Predictions to time.
     pub repeat: u32,
     /// Of the serial line.
@@ -45,6 +47,7 @@ impl Arguments {
             config,
             json: false,
             bits: false,
+            logits: false,
             repeat: 100,
             patience,
             baud: DEFAULT_BAUD,
@@ -79,6 +82,7 @@ impl Arguments {
                 "--adaptive" => found.config.samples = Samples::Adaptive,
                 "--json" => found.json = true,
                 "--bits" => found.bits = true,
+                "--logits" => found.logits = true,
                 other if other.starts_with('-') => return Err(format!("found {other}: no such option")),
                 path if found.model.is_none() => found.model = Some(path.into()),
                 path => return Err(format!("found {path} after the model")),

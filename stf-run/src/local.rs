@@ -9,7 +9,7 @@ use std::time::Instant;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
 use stf_bnn::{AlignedBytes, Input, Model, Prediction, Predictor};
-use stf_device_protocol::{Figures, Metrics, write_bits};
+use stf_device_protocol::{Figures, Metrics, write_bits, write_draw};
 
 /// One prediction; the field names are those of `stf predict --json`.
 #[derive(Debug, Serialize)]
@@ -86,11 +86,16 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
         let data = Data::read(path, None, size(model)?, arguments.limit, None)?;
         let mut text = String::new();
         for (index, input) in data.inputs().enumerate() {
-            let p = predictor.predict(Input::U8(input)).map_err(|error| error.to_string())?;
-            let c = p.classification.as_ref();
+            let draw = |draw, outputs: &[f32]| {
+                if arguments.logits {
+                    // Writing to a string cannot fail.
+                    let _ = write_draw(&mut text, index, draw, outputs);
+                    text.push('\n');
+                }
+            };
+            let p = predictor.predict_with(Input::U8(input), draw).map_err(|error| error.to_string())?;
             if arguments.bits {
-                write_bits(&mut text, index, p.mean, p.spread, p.samples, c)
-                    .map_err(|error| error.to_string())?;
+                let _ = write_bits(&mut text, index, p.mean, p.spread, p.samples, p.classification.as_ref());
             } else {
                 let name = format!("{}[{index}]", path.display());
                 text += &line(model, arguments.json, name, &p)?;

@@ -28,7 +28,7 @@ PORT: a serial port, unix:PATH or tcp:HOST:PORT (serve: unix: or tcp: only).
   --baseline mean       one pass without noise        --adaptive         as many draws as the class needs
   --limit N             first N inputs only           --name NAME        name of the data in results
   --json                one JSON object
-  --bits                predictions as IEEE bits, to compare machines
+  --bits                predictions as IEEE bits, to compare machines (--logits: every draw's outputs too)
   --timeout MS          wait for a reply [10000]      --attempts N       before giving up [5]
   --baud N              of a serial port [115200]";
 

@@ -1,6 +1,8 @@
 //! A line between two ends that loses, damages, repeats and cuts what passes: what real serial lines do
 //! at their worst, with a seed.
 
+#![allow(dead_code)]
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +25,24 @@ pub struct End {
 }
 
 /// Carries bytes between two ends until one of them closes, in threads of its own.
-pub fn connect(a: End, b: End, faults: Faults) -> Disturbed {
+pub fn connect(near: End, far: End, faults: Faults) -> Disturbed {
     let disturbed = Disturbed::default();
-    for (reader, writer, salt) in [(a.reader, b.writer, 1), (b.reader, a.writer, 2)] {
-        let (disturbed, mut dice) = (disturbed.clone(), Dice(faults.seed ^ salt));
-        thread::spawn(move || carry(reader, writer, faults.odds, &mut dice, &disturbed));
-    }
+    let count = disturbed.clone();
+    thread::spawn(move || carry_counted(near, far, faults, &count));
     disturbed
+}
+
+/// As [`connect`], and returns when the far end closes.
+pub fn carry_both(near: End, far: End, faults: Faults) {
+    carry_counted(near, far, faults, &Disturbed::default());
+}
+
+fn carry_counted(near: End, far: End, faults: Faults, disturbed: &Disturbed) {
+    let (count, odds) = (disturbed.clone(), faults.odds);
+    let mut dice = Dice(faults.seed ^ 1);
+    // Ends by itself when its writer has closed.
+    thread::spawn(move || carry(near.reader, far.writer, odds, &mut dice, &count));
+    carry(far.reader, near.writer, odds, &mut Dice(faults.seed ^ 2), disturbed);
 }
 
 fn carry(

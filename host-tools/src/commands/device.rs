@@ -6,7 +6,7 @@ use super::common::{
 use super::{eval, predict};
 use crate::data::{self, Dataset, Inputs, RawExample, Scratch};
 use crate::error::{Error, Result};
-use crate::evaluate::{Outcome, require_classifier, require_labels, with_detection};
+use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
 use crate::progress::Progress;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -149,8 +149,13 @@ impl DeviceArgs {
             sets.push((set, outside));
         }
         self.say_resent(device);
-        let evaluation =
+        let mut evaluation =
             with_detection(figures, &inside, &data.labels, sets.iter().map(|(set, found)| (set, found)))?;
+        if let Some(path) = &args.model {
+            let bytes = same_artifact(path, &about)?;
+            let model = check_artifact(path, &bytes)?;
+            evaluation.promises = Promises::hold(&model, &inside, &data.labels, &about.policy);
+        }
         print_result(self.json, &evaluation, eval::text)
     }
 
@@ -281,7 +286,7 @@ fn outcome(found: Owned) -> Outcome {
         samples: found.samples,
         passes: found.passes,
         classification: found.classification,
-        energy: None,
+        energy: found.classification.map(|_| found.energy),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::ops::Deref;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::Calibration;
 use stf_bnn::{Config, Model};
 pub use stf_device_protocol::Figures;
@@ -93,7 +94,7 @@ pub fn evaluate_shifts(
     let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
     let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
     let mut evaluation = with_detection(figures, &inside, &data.labels, ood.iter().zip(&outside))?;
-    evaluation.promises = Promises::hold(model, &inside, &data.labels, config);
+    evaluation.promises = Promises::hold(model, &inside, &data.labels, &SamplingPolicy::of(model, config));
     for &corruption in shifts {
         evaluation.shifts.push(shift(model, data, &inside, corruption, config)?);
     }
@@ -119,7 +120,7 @@ fn shift(
         brier: metrics.brier(),
         ece: metrics.ece(),
         detection: out_of_distribution(&shifted.name, inside, &outside, noisy)?,
-        promises: Promises::hold(model, &outside, &shifted.labels, config),
+        promises: Promises::hold(model, &outside, &shifted.labels, &SamplingPolicy::of(model, config)),
     })
 }
 

@@ -2,8 +2,9 @@
 
 use super::Outcome;
 use serde::Serialize;
+use stf_bnn::Model;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::{AbstentionRule, DriftMonitor, PredictionSets, SetMethod, random_share};
-use stf_bnn::{Config, Model};
 
 /// Promises and what came of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,15 +66,20 @@ impl Promises {
     /// Holds the artifact's promises against outcomes with the prediction counters 0, 1, 2 ... `None` if
     /// it makes none.
     #[must_use]
-    pub fn hold(model: &Model<'_>, outcomes: &[Outcome], labels: &[u32], config: &Config) -> Option<Self> {
+    pub fn hold(
+        model: &Model<'_>,
+        outcomes: &[Outcome],
+        labels: &[u32],
+        policy: &SamplingPolicy,
+    ) -> Option<Self> {
         let (sets, rule) = (PredictionSets::new(model), AbstentionRule::new(model));
         let drift = DriftMonitor::new(model);
-        let policy = (sets.map(|sets| sets.fact().policy))
+        let fitted = (sets.map(|sets| sets.fact().policy))
             .or(rule.map(|rule| rule.fact().policy))
             .or(drift.map(|drift| drift.fact().policy))?;
         Some(Self {
-            sampled_as_calibrated: policy.covers(model, config),
-            sets: sets.map_or_else(Vec::new, |sets| all_sets(&sets, outcomes, labels, config.seed)),
+            sampled_as_calibrated: fitted.covers_policy(policy),
+            sets: sets.map_or_else(Vec::new, |sets| all_sets(&sets, outcomes, labels, policy.seed)),
             abstention: rule.map(|rule| abstention(&rule, outcomes, labels)),
             drift: drift.map(|monitor| watch(monitor, outcomes)),
         })

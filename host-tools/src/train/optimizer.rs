@@ -1,6 +1,7 @@
 //! SGD and Adam over named tensors.
 
 use super::config::Optimizer;
+use crate::error::{Error, Result};
 use crate::kernels::simd::vectorize;
 use ndarray::{ArrayD, CowArray, IxDyn};
 use rayon::prelude::*;
@@ -22,6 +23,24 @@ pub struct OptimizerState {
 }
 
 impl OptimizerState {
+    /// Checks that a resumed state is one of this optimizer.
+    ///
+    /// # Errors
+    /// If Adam took steps and has no second moments.
+    pub fn check(&self, optimizer: Optimizer) -> Result<()> {
+        let is_adam = matches!(optimizer, Optimizer::Adam { .. });
+        if is_adam && self.step > 0 && self.second.len() != self.first.len() {
+            let found = format!("{} tensors", self.second.len());
+            let expected = format!("{}, one for each mean of gradients", self.first.len());
+            return Err(Error::invalid(
+                "Adam's means of squared gradients in the checkpoint",
+                found,
+                expected,
+            ));
+        }
+        Ok(())
+    }
+
     /// Counts a step; call once before the [`Self::apply`]s of one step.
     pub fn advance(&mut self) {
         self.step += 1;
@@ -159,6 +178,18 @@ mod tests {
     fn nesterov_and_decay_by_hand() {
         assert!((run(Optimizer::SGD, &[2.0], 0.0) - 0.62).abs() < 1e-6);
         assert!((run(Optimizer::SGD, &[2.0], 0.5) - (1.0 - 0.1 * 1.9 * 2.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn adam_does_not_go_on_without_its_second_moments() {
+        let (mut state, mut value) = (OptimizerState::default(), one(1.0));
+        assert!(state.check(Optimizer::ADAM).is_ok());
+        state.advance();
+        state.apply(Optimizer::ADAM, "w", &mut value, &one(1.0), 0.1, 0.0);
+        assert!(state.check(Optimizer::ADAM).is_ok());
+        state.second.clear();
+        assert!(state.check(Optimizer::SGD).is_ok());
+        assert!(state.check(Optimizer::ADAM).unwrap_err().to_string().contains("squared gradients"));
     }
 
     /// Adam's first step is the learning rate, whatever the gradient's size; its decay is decoupled.

@@ -34,13 +34,14 @@ pub fn stage1(
     start: Option<Stage1State>,
     observer: &mut dyn Observer,
 ) -> Result<Stage1State> {
-    config.check()?;
+    config.check(graph)?;
     check_data(graph, &data)?;
     let mut state = start.unwrap_or_else(|| Stage1State {
         epoch: 0,
         params: Params::initialise(graph, config.seed),
         optimizer: OptimizerState::default(),
     });
+    state.optimizer.check(config.optimizer)?;
     let mut trainer = Trainer {
         graph,
         config,

@@ -50,6 +50,7 @@ pub fn stage2(
         Some(state) => state,
         None => fresh_state(graph, params, node, config)?,
     };
+    state.optimizer.check(Optimizer::ADAM)?;
     // Examples do not depend on each other: batch norm has its running statistics.
     let part_size = part_examples(graph, config.batch_size.min(data.train.len()));
     let mut trainer = Trainer {

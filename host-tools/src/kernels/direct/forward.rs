@@ -74,11 +74,7 @@ impl Forward<'_> {
         // `packed`; row, tap, column and value stay below those of the reach that `image` holds.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; P];
-            for sums in &mut sums {
-                for (n, sum) in sums.iter_mut().enumerate() {
-                    *sum = V::load(self.start.as_ptr().add(channel + n * V::LANES));
-                }
-            }
+            each::<N, P>(|p, n| sums[p][n] = V::load(self.start.as_ptr().add(channel + n * V::LANES)));
             let image = self.image.as_ptr().add(row * walk.row_step + column * walk.column_step);
             let mut weight = self.packed.as_ptr().add(channel);
             for tap in 0..walk.taps {
@@ -105,23 +101,26 @@ impl Forward<'_> {
         let y = &mut y[position * channels..(position + P) * channels];
         let left = channels - channel;
         let y = y[channel..].as_mut_ptr();
-        let is_whole = left >= N * V::LANES;
-        each::<N, P>(|p, n| {
-            // SAFETY: `y` has `P` rows of `channels` floats, of which `left` lie behind `channel`: whole
-            // vectors, or as many lanes as are left.
-            unsafe {
-                let to = y.add(p * channels + n * V::LANES);
-                let count = left.saturating_sub(n * V::LANES).min(V::LANES);
-                match (is_whole, self.accumulate) {
-                    (true, false) => sums[p][n].store(to),
-                    (true, true) => V::load(to).plus_product(sums[p][n], V::splat(1.0)).store(to),
-                    (false, false) => sums[p][n].store_part(to, count),
-                    (false, true) => {
-                        let old = V::load_part(to, count);
-                        old.plus_product(sums[p][n], V::splat(1.0)).store_part(to, count);
-                    }
+        // SAFETY: `y` has `P` rows of `channels` floats, of which `left` lie behind `channel`: whole vectors,
+        // or as many lanes as are left.
+        unsafe {
+            let to = |p: usize, n: usize| y.add(p * channels + n * V::LANES);
+            let one = V::splat(1.0);
+            if left < N * V::LANES {
+                let count = |n: usize| left.saturating_sub(n * V::LANES).min(V::LANES);
+                if self.accumulate {
+                    each::<N, P>(|p, n| {
+                        let old = V::load_part(to(p, n), count(n));
+                        old.plus_product(sums[p][n], one).store_part(to(p, n), count(n));
+                    });
+                } else {
+                    each::<N, P>(|p, n| sums[p][n].store_part(to(p, n), count(n)));
                 }
+            } else if self.accumulate {
+                each::<N, P>(|p, n| V::load(to(p, n)).plus_product(sums[p][n], one).store(to(p, n)));
+            } else {
+                each::<N, P>(|p, n| sums[p][n].store(to(p, n)));
             }
-        });
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! Vectors of floats, as wide as an instruction set has them.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "sums stay in registers only if every loop over them is unrolled"
+)]
+
 /// A vector of floats.
 ///
 /// # Safety
@@ -95,13 +100,13 @@ pub(super) unsafe fn multiply_add<V: Vector, const N: usize, const P: usize>(
     // SAFETY: the caller vouches for the CPU and for what is read.
     unsafe {
         let mut weights = [V::splat(0.0); N];
-        for (n, vector) in weights.iter_mut().enumerate() {
-            *vector = V::load(weight.add(n * V::LANES));
+        for n in 0..N {
+            weights[n] = V::load(weight.add(n * V::LANES));
         }
-        for (p, sums) in sums.iter_mut().enumerate() {
+        for p in 0..P {
             let x = V::splat(*image.add(p * step).add(value));
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum = sum.plus_product(x, weight);
+            for n in 0..N {
+                sums[p][n] = sums[p][n].plus_product(x, weights[n]);
             }
         }
     }
@@ -153,8 +158,8 @@ pub(super) unsafe fn peak<V: Vector>(rounds: u64) -> f32 {
         let (factor, term) = (V::splat(std::hint::black_box(0.999)), V::splat(std::hint::black_box(1e-3)));
         let mut sums = [V::splat(1.0); PEAK_SUMS];
         for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = term.plus_product(*sum, factor);
+            for n in 0..PEAK_SUMS {
+                sums[n] = sums[n].plus_product(term, factor);
             }
         }
         let mut lanes = [0.0; 16];

@@ -1,7 +1,12 @@
 //! Weight gradient: tiles of neighbouring kernel values times vectors of channels, summed over
 //! positions.
 
-use super::vector::{Vector, even, of_size};
+#![expect(
+    clippy::needless_range_loop,
+    reason = "sums stay in registers only if every loop over them is unrolled"
+)]
+
+use super::vector::{Vector, each, even, of_size};
 use super::{POSITIONS_AT_ONCE, Walk};
 use std::ops::Range;
 
@@ -132,12 +137,8 @@ impl WeightGradient<'_> {
             let dw = dw.as_mut_ptr().add((tap * walk.row + value) * self.padded + channel);
             let at = |t: usize, j: usize, n: usize| (t * walk.row + j) * self.padded + n * V::LANES;
             let mut sums = [[[V::splat(0.0); N]; J]; T];
-            for (t, sums) in sums.iter_mut().enumerate() {
-                for (j, sums) in sums.iter_mut().enumerate() {
-                    for (n, sum) in sums.iter_mut().enumerate() {
-                        *sum = V::load(dw.add(at(t, j, n)));
-                    }
-                }
+            for t in 0..T {
+                each::<N, J>(|j, n| sums[t][j][n] = V::load(dw.add(at(t, j, n))));
             }
             for row in rows.clone() {
                 let mut image =
@@ -145,15 +146,14 @@ impl WeightGradient<'_> {
                 let mut dy = self.dy.as_ptr().add(row * walk.columns * self.padded + channel);
                 for _ in 0..walk.columns {
                     let mut slopes = [V::splat(0.0); N];
-                    for (n, slope) in slopes.iter_mut().enumerate() {
-                        *slope = V::load(dy.add(n * V::LANES));
+                    for n in 0..N {
+                        slopes[n] = V::load(dy.add(n * V::LANES));
                     }
-                    for (t, sums) in sums.iter_mut().enumerate() {
-                        let image = image.add(t * walk.image_stride);
-                        for (j, sums) in sums.iter_mut().enumerate() {
-                            let x = V::splat(*image.add(j));
-                            for (sum, slope) in sums.iter_mut().zip(slopes) {
-                                *sum = sum.plus_product(x, slope);
+                    for t in 0..T {
+                        for j in 0..J {
+                            let x = V::splat(*image.add(t * walk.image_stride + j));
+                            for n in 0..N {
+                                sums[t][j][n] = sums[t][j][n].plus_product(x, slopes[n]);
                             }
                         }
                     }
@@ -161,12 +161,8 @@ impl WeightGradient<'_> {
                     dy = dy.wrapping_add(self.padded);
                 }
             }
-            for (t, sums) in sums.iter().enumerate() {
-                for (j, sums) in sums.iter().enumerate() {
-                    for (n, sum) in sums.iter().enumerate() {
-                        sum.store(dw.add(at(t, j, n)));
-                    }
-                }
+            for t in 0..T {
+                each::<N, J>(|j, n| sums[t][j][n].store(dw.add(at(t, j, n))));
             }
         }
     }

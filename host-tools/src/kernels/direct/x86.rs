@@ -12,8 +12,11 @@ use std::arch::x86_64::{
 };
 
 /// The first `count` of 16 lanes.
+///
+/// # Safety
+/// None is needed: `unsafe` as its counterpart of 8 lanes is.
 #[inline(always)]
-const fn mask16(count: usize) -> __mmask16 {
+const unsafe fn mask16(count: usize) -> __mmask16 {
     ((1u32 << count) - 1) as __mmask16
 }
 
@@ -27,8 +30,18 @@ unsafe fn mask8(count: usize) -> __m256i {
     unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
 }
 
+/// `_mm256_maskload_ps` with its arguments in AVX-512's order.
+///
+/// # Safety
+/// The CPU must have AVX2; `from` must be valid for reads of the lanes in `mask`.
+#[inline(always)]
+unsafe fn masked_load(mask: __m256i, from: *const f32) -> __m256 {
+    // SAFETY: handed on to the caller.
+    unsafe { _mm256_maskload_ps(from, mask) }
+}
+
 macro_rules! vector {
-    ($type:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fmadd:ident, $load_part:expr, $store_part:expr) => {
+    ($type:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fmadd:ident, $mask:ident, $load_part:ident, $store_part:ident) => {
         // SAFETY: the methods are the CPU's own instructions on as many floats as `LANES` says.
         unsafe impl Vector for $type {
             const LANES: usize = $lanes;
@@ -55,13 +68,13 @@ macro_rules! vector {
             unsafe fn load_part(from: *const f32, count: usize) -> Self {
                 // SAFETY: the caller vouches for the CPU and for `count` readable floats; lanes that are
                 // masked out are not touched.
-                unsafe { $load_part(from, count) }
+                unsafe { $load_part($mask(count), from) }
             }
 
             #[inline(always)]
             unsafe fn store_part(self, to: *mut f32, count: usize) {
                 // SAFETY: as in `load_part`, for writable floats.
-                unsafe { $store_part(to, self, count) }
+                unsafe { $store_part(to, $mask(count), self) }
             }
 
             #[inline(always)]
@@ -80,8 +93,9 @@ vector!(
     _mm512_loadu_ps,
     _mm512_storeu_ps,
     _mm512_fmadd_ps,
-    |from, count| _mm512_maskz_loadu_ps(mask16(count), from),
-    |to, vector, count| _mm512_mask_storeu_ps(to, mask16(count), vector)
+    mask16,
+    _mm512_maskz_loadu_ps,
+    _mm512_mask_storeu_ps
 );
 vector!(
     __m256,
@@ -90,8 +104,9 @@ vector!(
     _mm256_loadu_ps,
     _mm256_storeu_ps,
     _mm256_fmadd_ps,
-    |from, count| _mm256_maskload_ps(from, mask8(count)),
-    |to, vector, count| _mm256_maskstore_ps(to, mask8(count), vector)
+    mask8,
+    masked_load,
+    _mm256_maskstore_ps
 );
 
 /// # Safety

@@ -1,7 +1,7 @@
 //! Forward of one node.
 
 use super::types::{Pass, Perturbation, Place, read_write};
-use super::{Executor, batch_norm, conv, dense, elementwise, pool};
+use super::{Executor, batch_norm, conv, dense, elementwise, max_pool, pool};
 use crate::error::Result;
 use crate::graph::{NodeId, Op, Params};
 use ndarray::ArrayD;
@@ -58,7 +58,7 @@ impl Executor {
                 let (x, y) = read_write(&mut self.activations, inputs, &source, &target);
                 match &mut self.winners[id] {
                     Some(winners) => winners.forward(&geometry, relu, x, y, n),
-                    None => pool::Winners::new(&geometry, n).forward(&geometry, relu, x, y, n),
+                    None => max_pool::Winners::new(&geometry, n).forward(&geometry, relu, x, y, n),
                 }
             }
             Op::AvgPool { .. } | Op::GlobalAvgPool => {

@@ -14,6 +14,7 @@ mod direct;
 mod elementwise;
 mod forward;
 mod im2col;
+mod max_pool;
 mod plan;
 mod pool;
 mod times;
@@ -47,7 +48,7 @@ pub struct Executor {
     /// Batch statistics of each batch-norm node in the last training pass.
     statistics: Vec<batch_norm::Statistics>,
     /// Winning taps of each max-pool node in the last training pass.
-    winners: Vec<Option<pool::Winners>>,
+    winners: Vec<Option<max_pool::Winners>>,
     /// Derivative of each ReLU node in the last training pass, where the layout says so.
     relu_bits: Vec<Vec<u16>>,
     /// Standard deviations of the first layer's outputs in the last pass, local reparameterization.
@@ -96,7 +97,7 @@ impl Executor {
         };
         for id in 0..graph.nodes.len() {
             if executor.needs[id] && matches!(graph.nodes[id].op, Op::MaxPool(_)) {
-                executor.winners[id] = Some(pool::Winners::new(&executor.pool_geometry(id), max_batch));
+                executor.winners[id] = Some(max_pool::Winners::new(&executor.pool_geometry(id), max_batch));
             }
         }
         Ok(executor)
@@ -117,7 +118,7 @@ impl Executor {
     /// Bytes of planned activations and gradients, and of what is saved of ReLU and max pooling.
     #[must_use]
     pub fn planned_bytes(&self) -> usize {
-        let winners: usize = self.winners.iter().flatten().map(pool::Winners::bytes).sum();
+        let winners: usize = self.winners.iter().flatten().map(max_pool::Winners::bytes).sum();
         let bits: usize = self.relu_bits.iter().map(|bits| 2 * bits.len()).sum();
         4 * (self.activations.len() + self.gradients.len()) + winners + bits
     }

@@ -249,3 +249,36 @@ fn input_is_saved(op: &Op, trained: bool) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Shape, architectures};
+    use crate::train::Executor;
+
+    /// A stage-2 step keeps less than half of what a stage-1 step of the same batch does.
+    #[test]
+    fn stage_2_plans_less_than_half_of_stage_1() {
+        let (digits, commands, pictures) =
+            (Shape::new(28, 28, 1), Shape::new(49, 10, 1), Shape::new(32, 32, 3));
+        let cases = [("lenet5", digits), ("dscnn", commands), ("resnet8", pictures), ("resnet20", pictures)];
+        for (name, input) in cases {
+            let graph = architectures::build(name, input, 10).unwrap();
+            let bytes =
+                |batch, trainable| Executor::for_training(&graph, batch, trainable).unwrap().planned_bytes();
+            let first_stage = bytes(64, Trainable::All);
+            let second_stage = bytes(part_examples(&graph, 64), Trainable::FirstLayer);
+            assert!(2 * second_stage < first_stage, "{name}: {second_stage} and {first_stage} bytes");
+        }
+    }
+
+    /// Parts are as equal as they can be, cover the batch, and are never empty.
+    #[test]
+    fn parts_cover_the_batch() {
+        let graph = architectures::build("lenet5", Shape::new(28, 28, 1), 10).unwrap();
+        for batch in [1, 2, 17, 64, 100, 1000] {
+            let part = part_examples(&graph, batch);
+            assert!((1..=batch).contains(&part), "{part} of {batch}");
+        }
+    }
+}

@@ -19,8 +19,12 @@ impl Plan {
     fn expand(&self, conv: &Conv<'_>, at: [usize; 2], rows: &mut [i16]) {
         let (Some(height), Some(pitch)) = (self.span(0, self.band[0]), self.row_values()) else { return };
         let zero_point = conv.x.zero_point.into();
-        let start = [0, 1].map(|axis| (at[axis] * self.stride[axis]) as isize - self.pad[axis] as isize);
-        for (index, to) in rows.chunks_exact_mut(pitch.max(1)).take(height).enumerate() {
+        let start = [
+            (at[0] * self.stride[0]) as isize - self.pad[0] as isize,
+            (at[1] * self.stride[1]) as isize - self.pad[1] as isize,
+        ];
+        for index in 0..height {
+            let Some(to) = rows.get_mut(index * pitch..(index + 1) * pitch) else { return };
             let row = start[0] + index as isize;
             let left = (start[1].min(0).unsigned_abs() * self.channels).min(pitch);
             let first = start[1].max(0) as usize;
@@ -31,8 +35,8 @@ impl Plan {
                 to.fill(0);
                 continue;
             };
-            let (before, rest) = to.split_at_mut(left);
-            let (values, behind) = rest.split_at_mut(inside);
+            let Some((before, rest)) = to.split_at_mut_checked(left) else { return };
+            let Some((values, behind)) = rest.split_at_mut_checked(inside) else { return };
             before.fill(0);
             behind.fill(0);
             if self.direct {

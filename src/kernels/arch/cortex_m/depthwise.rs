@@ -41,7 +41,7 @@ impl Band {
         let inside = width.saturating_sub(first).min(span - before);
         let zero = u32::from(i16::from(conv.x.zero_point) as u16);
         let rows = (self.rows - 1) * self.stride + 3;
-        for (index, to) in planes.chunks_exact_mut(PITCH).take(rows).enumerate() {
+        for (index, to) in planes.as_chunks_mut::<PITCH>().0.iter_mut().take(rows).enumerate() {
             let row = top + index as isize;
             if row < 0 || row as usize >= height || inside == 0 {
                 continue;
@@ -145,12 +145,14 @@ pub(super) fn depthwise(
     let (stride, band_rows) = plan::depthwise(&conv.x, &conv.y, &conv.window)?;
     let [height, width, channels] = [conv.y.height, conv.y.width, conv.y.channels].map(usize::from);
     let misaligned = (scratch.as_ptr().addr() / 2) % 2;
-    let planes = scratch.get_mut(misaligned..)?;
-    let widest = if stride == 1 { COLUMNS - 2 } else { (COLUMNS - 2) / 2 & !1 };
-    for row in (0..height).step_by(band_rows) {
+    let planes = scratch.get_mut(misaligned..misaligned + ((band_rows - 1) * stride + 4) * PITCH)?;
+    // As many as have their whole windows in a plane, and even.
+    let widest = if stride == 1 { COLUMNS - 2 } else { (COLUMNS - 2) / 4 * 2 };
+    let mut row = 0;
+    while row < height {
         let rows = band_rows.min(height - row);
         // From the right: what an odd last column writes too much is the first column's.
-        for column in (0..width).step_by(widest).rev() {
+        for column in (0..width.div_ceil(widest)).rev().map(|index| index * widest) {
             let columns = widest.min(width - column);
             // Padding is in the same place for all channels.
             planes.fill(0);
@@ -162,6 +164,7 @@ pub(super) fn depthwise(
                 }
             }
         }
+        row += rows;
     }
     Some(())
 }

@@ -3,7 +3,7 @@
 
 use super::ops::{max8, min8};
 use crate::artifact::Clamp;
-use crate::kernels::{Add, reference};
+use crate::kernels::Add;
 use core::arch::asm;
 
 /// Restricts requantized values to a clamp narrower than i8.
@@ -17,7 +17,7 @@ pub(super) fn clamp(y: &mut [i8], clamp: Clamp) {
         let x = u32::from_ne_bytes(word.map(|x| x as u8));
         *word = min8(max8(x, min), max).to_ne_bytes().map(|x| x as i8);
     }
-    rest.iter_mut().for_each(|x| *x = (*x).clamp(clamp.min, clamp.max));
+    rest.iter_mut().for_each(|x| *x = (*x).max(clamp.min).min(clamp.max));
 }
 
 /// What [`sum`] works on.
@@ -117,27 +117,37 @@ unsafe extern "C" fn sum(job: *const Job) {
 /// See [`Kernels::add`](crate::kernels::Kernels).
 pub(super) fn add(add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
     let count = [a, b].into_iter().flatten().fold(y.len(), |count, x| count.min(x.len()));
-    let words = count / 4;
-    let [a_rest, b_rest] = [a, b].map(|x| x.and_then(|x| x.get(words * 4..)));
-    if words > 0 {
-        let to = y.as_mut_ptr();
-        let job = Job {
-            a: a.map_or(to.cast_const(), <[i8]>::as_ptr),
-            b: b.map_or(to.cast_const(), <[i8]>::as_ptr),
-            y: to,
-            words,
-            minus_zero: add.zero_points.map(|zero| -i32::from(zero)),
-            zero_point: add.zero_point.into(),
-            multipliers: add.multipliers,
-        };
+    let mut job = Job {
+        a: core::ptr::null(),
+        b: core::ptr::null(),
+        y: core::ptr::null_mut(),
+        words: count / 4,
+        minus_zero: add.zero_points.map(|zero| -i32::from(zero)),
+        zero_point: add.zero_point.into(),
+        multipliers: add.multipliers,
+    };
+    if job.words > 0 {
+        job.y = y.as_mut_ptr();
+        job.a = a.map_or(job.y.cast_const(), <[i8]>::as_ptr);
+        job.b = b.map_or(job.y.cast_const(), <[i8]>::as_ptr);
         // SAFETY: `words * 4` is at most the length of each of the slices, just computed; each word is
         // read before it is written.
         unsafe { sum(&raw const job) };
-        if let Some(y) = y.get_mut(..words * 4) {
-            clamp(y, add.clamp);
-        }
     }
-    if let Some(y) = y.get_mut(words * 4..) {
-        reference::add(add, a_rest, b_rest, y);
+    let start = job.words * 4;
+    if let (Some(rest), true) = (y.get_mut(start..), start < count) {
+        // The last word has neighbours of its own.
+        let word = |x: Option<&[i8]>| {
+            let mut word = [0; 4];
+            let from = x.map_or(&*rest, |x| x.get(start..).unwrap_or_default());
+            word.iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+            word
+        };
+        let (a, b, mut last) = (word(a), word(b), [0; 4]);
+        (job.a, job.b, job.y, job.words) = (a.as_ptr(), b.as_ptr(), last.as_mut_ptr(), 1);
+        // SAFETY: one word each.
+        unsafe { sum(&raw const job) };
+        rest.iter_mut().zip(last).for_each(|(to, x)| *to = x);
     }
+    clamp(y, add.clamp);
 }

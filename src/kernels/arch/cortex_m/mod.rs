@@ -8,6 +8,8 @@ mod dense;
 mod depthwise;
 mod elementwise;
 mod expand;
+mod fallback;
+mod finish;
 mod noisy;
 mod ops;
 mod plane;
@@ -18,6 +20,7 @@ use super::cortex_m_plan as plan;
 use crate::artifact::{Clamp, Layer};
 use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
 use conv::Out;
+use fallback::Shape;
 
 /// Proof that this core has the DSP extension and an FPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +28,23 @@ pub(in crate::kernels) struct Dsp(());
 
 impl Dsp {
     /// Whoever enables the feature says that the core has both.
-    pub(in crate::kernels) fn new() -> Self {
+    pub(in crate::kernels) const fn new() -> Self {
         Self(())
     }
+}
+
+/// Calls `each` for every image and its outputs. `None` if one of the calls is, or a slice is too short.
+fn each_image<T>(
+    conv: &Conv<'_>,
+    outputs: &mut [T],
+    mut each: impl FnMut(&Conv<'_>, &mut [T]) -> Option<()>,
+) -> Option<()> {
+    let [x, y] = [conv.x, conv.y].map(|tensor| (tensor.len() as usize).max(1));
+    for image in 0..conv.input.len().checked_div(x)? {
+        let input = conv.input.get(image * x..(image + 1) * x)?;
+        each(&Conv { input, ..*conv }, outputs.get_mut(image * y..(image + 1) * y)?)?;
+    }
+    Some(())
 }
 
 impl Isa for Dsp {
@@ -39,50 +56,49 @@ impl Isa for Dsp {
         plan::scratch_values(layer).max(reference::scratch_values(layer))
     }
 
-    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
-        if plan::Plan::new(&conv.x, &conv.y, &conv.window).is_none() {
-            return reference::conv2d(conv, filter, scratch, output);
-        }
+    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
         let &Filter { values, bias, multiplier, .. } = filter;
-        let len = (conv.y.len() as usize).max(1);
-        // `None` is a slice that is too short: the artifact's check excludes it.
-        let _ = match output {
+        let done = match &mut output {
             Output::Int8 { y, zero_point, clamp } => {
-                let done = conv.each_image().zip(y.chunks_exact_mut(len)).try_for_each(|(conv, y)| {
-                    conv::conv2d(&conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
+                let zero_point = *zero_point;
+                let done = each_image(conv, y, |conv, y| {
+                    conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
                 });
-                elementwise::clamp(y, clamp);
+                elementwise::clamp(y, *clamp);
                 done
             }
-            Output::Sums(sums) => conv
-                .each_image()
-                .zip(sums.chunks_exact_mut(len))
-                .try_for_each(|(conv, acc)| conv::conv2d(&conv, values, scratch, Out::Sums { acc, bias })),
-            Output::Noisy(noisy) => noisy::conv2d(conv, filter, scratch, noisy),
-            output @ Output::Real(_) => return reference::conv2d(conv, filter, scratch, output),
-        };
-    }
-
-    fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
-        match output {
-            Output::Int8 { y, zero_point, clamp }
-                if plan::depthwise(&conv.x, &conv.y, &conv.window).is_some() =>
-            {
-                let &Filter { values, bias, multiplier, .. } = filter;
-                let to = depthwise::Requantize { bias, multiplier, zero_point };
-                let len = (conv.y.len() as usize).max(1);
-                let _ = conv
-                    .each_image()
-                    .zip(y.chunks_exact_mut(len))
-                    .try_for_each(|(conv, y)| depthwise::depthwise(&conv, values, scratch, &to, y));
-                elementwise::clamp(y, clamp);
+            Output::Sums(sums) => each_image(conv, sums, |conv, acc| {
+                conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
+            }),
+            // A first layer has one image, whatever the number of draws.
+            Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
+                noisy::conv2d(conv, filter, scratch, noisy)
             }
-            output => reference::depthwise(conv, filter, output),
+            Output::Noisy(_) | Output::Real(_) => None,
+        };
+        if done.is_none() {
+            Shape { conv: *conv, depthwise: false }.run(filter, &mut output);
         }
     }
 
-    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
-        reference::finish(dense::Sweep(dense), filter, output);
+    fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+        let &Filter { values, bias, multiplier, .. } = filter;
+        let done = match &mut output {
+            Output::Int8 { y, zero_point, clamp } => {
+                let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
+                let done = each_image(conv, y, |conv, y| depthwise::depthwise(conv, values, scratch, &to, y));
+                elementwise::clamp(y, *clamp);
+                done
+            }
+            _ => None,
+        };
+        if done.is_none() {
+            Shape { conv: *conv, depthwise: true }.run(filter, &mut output);
+        }
+    }
+
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], mut output: Output<'_>) {
+        dense::run(dense, filter, &mut output);
     }
 
     fn max_pool(self, conv: &Conv<'_>, y: &mut [i8]) {

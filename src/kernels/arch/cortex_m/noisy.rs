@@ -10,7 +10,7 @@ pub(super) fn conv2d(
     conv: &Conv<'_>,
     noise: &Filter<'_>,
     scratch: &mut [i16],
-    mut to: Noisy<'_>,
+    to: &mut Noisy<'_>,
 ) -> Option<()> {
     let mut noise_sums = [0; 2 * PIXELS];
     bands(conv, scratch, |band, pair| {
@@ -18,13 +18,13 @@ pub(super) fn conv2d(
         match to.mean {
             Mean::Sums { sums, multiplier } => {
                 let at = |_: usize, index: usize| sums.get(index).copied();
-                combine(band, pair, [multiplier, noise.multiplier], &noise_sums, at, &mut to)
+                combine(band, pair, [multiplier, noise.multiplier], &noise_sums, at, to)
             }
             Mean::Filter(mean) => {
                 let mut sums = [0; 2 * PIXELS];
                 band.run(mean.values, pair, &mut Out::Band { acc: &mut sums, bias: mean.bias })?;
                 let at = |in_band: usize, _: usize| sums.get(in_band).copied();
-                combine(band, pair, [mean.multiplier, noise.multiplier], &noise_sums, at, &mut to)
+                combine(band, pair, [mean.multiplier, noise.multiplier], &noise_sums, at, to)
             }
         }
     })

@@ -1,5 +1,6 @@
 //! Pooling, four channels a word.
 
+use super::each_image;
 use super::ops::{max8, sxtab16, sxtab16_odd};
 use crate::artifact::Clamp;
 use crate::kernels::{Conv, reference};
@@ -21,12 +22,11 @@ fn windows(conv: &Conv<'_>, y: &mut [i8], mut each: impl FnMut(&[i8], Taps, &mut
     let Conv { x, y: to, window, .. } = conv;
     let (width, channels) = (usize::from(x.width), usize::from(x.channels).max(1));
     let [dilation_h, dilation_w] = window.dilation.map(usize::from);
-    let images = y.chunks_exact_mut((to.len() as usize).max(1));
-    for (image, y) in conv.each_image().zip(images) {
-        for (row, y) in y.chunks_exact_mut((usize::from(to.width) * channels).max(1)).enumerate() {
+    let _ = each_image(conv, y, |image, y| {
+        for row in 0..usize::from(to.height) {
             let (top, row_lo, row_hi) = reference::axis(window, 0, row, x.height.into());
             let top = top.wrapping_add_unsigned(row_lo * dilation_h) as usize;
-            for (column, y) in y.chunks_exact_mut(channels).enumerate() {
+            for column in 0..usize::from(to.width) {
                 let (left, lo, hi) = reference::axis(window, 1, column, width);
                 let left = left.wrapping_add_unsigned(lo * dilation_w) as usize;
                 let taps = Taps {
@@ -36,10 +36,12 @@ fn windows(conv: &Conv<'_>, y: &mut [i8], mut each: impl FnMut(&[i8], Taps, &mut
                     row_step: dilation_h * width * channels,
                     column_step: dilation_w * channels,
                 };
-                each(image.input, taps, y);
+                let at = (row * usize::from(to.width) + column) * channels;
+                each(image.input, taps, y.get_mut(at..at + channels)?);
             }
         }
-    }
+        Some(())
+    });
 }
 
 impl Taps {
@@ -60,9 +62,12 @@ impl Taps {
     #[inline(always)]
     fn values(&self, input: &[i8], channel: usize, mut each: impl FnMut(i8)) {
         for row in 0..self.rows {
-            let at = self.start + row * self.row_step + channel;
-            let row = input.get(at..).unwrap_or_default().iter().step_by(self.column_step.max(1));
-            row.take(self.columns).for_each(|&x| each(x));
+            let mut at = self.start + row * self.row_step + channel;
+            for _ in 0..self.columns {
+                let Some(&x) = input.get(at) else { return };
+                each(x);
+                at += self.column_step;
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Rows {
     height: usize,
     /// Bytes from a row to the next.
     row_step: usize,
+    /// The input is `x + 128` already.
+    flipped: bool,
 }
 
 /// See [`reference::conv2d`].
@@ -61,10 +63,12 @@ pub(super) fn conv2d<S: Simd>(
         step: stride_w * inputs,
         height: y.height.into(),
         row_step: stride_h * line,
+        // Worth it where an activation meets one vector only.
+        flipped: padded && shape.vectors == 1,
     };
     if padded {
         for (index, image) in conv.each_image().enumerate() {
-            stage(conv, image.input, &staged, 0, staging);
+            stage(conv, image.input, &staged, if rows.flipped { 0x80 } else { 0 }, staging);
             // SAFETY: the staged image has every window's bytes and slack behind; `output` holds all
             // images.
             unsafe {
@@ -114,7 +118,7 @@ pub(super) fn dense<S: Simd>(
         x = staging.as_ptr();
     }
     let walk = Walk { count: [1, 1], steps: [0, 0], groups };
-    let rows = Rows { walk, width: images, step: groups * 4, height: 1, row_step: 0 };
+    let rows = Rows { walk, width: images, step: groups * 4, height: 1, row_step: 0, flipped: false };
     // SAFETY: `images` inputs of `groups * 4` bytes lie at `x`; `output` holds their results.
     unsafe {
         s.rows(&mut Job { rows, x, index: 0, packed, channels: outputs, filter, output: &mut output });
@@ -171,25 +175,26 @@ fn tile_width<S: Simd>(vectors: usize, width: usize) -> usize {
 #[inline(always)]
 pub(super) unsafe fn dispatch<S: Simd>(s: S, job: &mut Job<'_, '_, '_>) {
     macro_rules! tiles {
-        ($vectors:literal: $($pixels:literal)+) => {
+        ($vectors:literal, $flip:literal: $($pixels:literal)+) => {
             match tile_width::<S>($vectors, job.rows.width) {
                 // SAFETY: the caller's promises; the tile is not wider than a row.
-                $($pixels => unsafe { run::<S, $pixels, $vectors>(s, job) },)+
+                $($pixels => unsafe { run::<S, $pixels, $vectors, $flip>(s, job) },)+
                 _ => {}
             }
         };
     }
     match job.packed.shape.vectors {
-        1 => tiles!(1: 1 4 8 16),
-        2 => tiles!(2: 1 2 4 6 8 12),
-        _ => tiles!(4: 1 2 4 5 6),
+        1 if job.rows.flipped => tiles!(1, false: 1 4 8 16),
+        1 => tiles!(1, true: 1 4 8 16),
+        2 => tiles!(2, true: 1 2 4 6 8 12),
+        _ => tiles!(4, true: 1 2 4 5 6),
     }
 }
 
 /// # Safety
 /// As [`dispatch`]; `P <= rows.width`, and `packed` has `C` vectors in a tile.
 #[inline(always)]
-unsafe fn run<S: Simd, const P: usize, const C: usize>(s: S, job: &mut Job<'_, '_, '_>) {
+unsafe fn run<S: Simd, const P: usize, const C: usize, const FLIP: bool>(s: S, job: &mut Job<'_, '_, '_>) {
     // Not compiled where it is not used.
     if const { !fits::<S>(P, C) } {
         return;
@@ -210,7 +215,7 @@ unsafe fn run<S: Simd, const P: usize, const C: usize>(s: S, job: &mut Job<'_, '
                 // SAFETY: pixels `first..first + P` of the row exist, in the input and in the output.
                 unsafe {
                     let x = job.x.add(row * rows.row_step + first * rows.step);
-                    let acc = tile::<S, P, C>(s, &rows.walk, x, rows.step, weights, init);
+                    let acc = tile::<S, P, C, FLIP>(s, &rows.walk, x, rows.step, weights, init);
                     to.put(s, (job.index * rows.height + row) * rows.width + first, &acc);
                 }
                 start += P;

@@ -12,7 +12,9 @@
 
 mod conv;
 mod depthwise;
+mod draw;
 mod finish;
+mod input;
 mod pack;
 mod plan;
 mod pool;
@@ -23,7 +25,7 @@ mod ymm;
 mod zmm;
 
 use crate::artifact::{Clamp, Layer};
-use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
+use crate::kernels::{Add, Conv, Dense, Filter, Isa, NoiseDraw, Output, Quantize, Raw, reference};
 
 /// A type whose value proves that the CPU has the features, and kernels compiled for them.
 macro_rules! isa {
@@ -58,6 +60,15 @@ macro_rules! isa {
                 plan::scratch_values(layer, images).max(reference::scratch_values(layer))
             }
 
+            fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+                self.0.draw(draw, noise);
+            }
+
+            fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
+                // SAFETY: `Self` is only made by `new`, which saw that the CPU has the features.
+                unsafe { $module::quantize(x, spec, out) }
+            }
+
             fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
                 // SAFETY: `Self` is only made by `new`, which saw that the CPU has the features.
                 unsafe { $module::conv2d(self.0, conv, filter, scratch, output) }
@@ -80,7 +91,7 @@ macro_rules! isa {
 
             fn avg_pool(self, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
                 // SAFETY: `Self` is only made by `new`, which saw that the CPU has the features.
-                unsafe { $module::avg_pool(conv, count_padding, clamp, y) }
+                unsafe { $module::avg_pool(self.0, conv, count_padding, clamp, y) }
             }
 
             fn add(self, add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
@@ -92,6 +103,11 @@ macro_rules! isa {
         /// The generic kernels, compiled for these features.
         mod $module {
             use super::*;
+
+            #[target_feature(enable = $features)]
+            pub(super) fn quantize<T: Raw>(x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
+                input::quantize(x, spec, out);
+            }
 
             #[target_feature(enable = $features)]
             pub(super) fn conv2d(s: $simd, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
@@ -114,8 +130,8 @@ macro_rules! isa {
             }
 
             #[target_feature(enable = $features)]
-            pub(super) fn avg_pool(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
-                pool::avg_pool(conv, count_padding, clamp, y);
+            pub(super) fn avg_pool(s: $simd, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+                pool::avg_pool(s, conv, count_padding, clamp, y);
             }
 
             #[target_feature(enable = $features)]
@@ -126,6 +142,7 @@ macro_rules! isa {
     };
 }
 
+use simd::Simd;
 use ymm::{Maddwd, Ymm};
 use zmm::Zmm;
 
@@ -140,5 +157,5 @@ isa!(
 isa!(
     /// AVX-512 VNNI: `vpdpbusd` on 512 bits.
     Avx512Vnni, Zmm, "avx512-vnni", avx512_vnni, "avx2,avx512f,avx512bw,avx512vl,avx512vnni",
-    "avx512f", "avx512bw", "avx512vl", "avx512vnni"
+    "avx512f", "avx512bw", "avx512vl", "avx512cd", "avx512vnni"
 );

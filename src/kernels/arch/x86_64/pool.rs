@@ -1,9 +1,9 @@
 //! Pooling: a run of channels at a time in registers.
 
+use super::simd::{Rounding, Simd};
 use crate::artifact::{Clamp, Tensor};
-use crate::kernels::Conv;
 use crate::kernels::reference::axis;
-use crate::number;
+use crate::kernels::{Conv, reference};
 
 /// Channels at a time.
 const RUN: usize = 32;
@@ -84,30 +84,39 @@ pub(super) fn max_pool(conv: &Conv<'_>, y: &mut [i8]) {
 
 /// See [`reference::avg_pool`](crate::kernels::reference::avg_pool).
 #[inline(always)]
-pub(super) fn avg_pool(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+pub(super) fn avg_pool<S: Simd>(s: S, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+    let block = 4 * S::LANES;
+    if !usize::from(conv.x.channels).is_multiple_of(block) {
+        return reference::avg_pool(conv, count_padding, clamp, y);
+    }
     let Conv { x, y: to, window, .. } = *conv;
-    let zero_point = i32::from(x.zero_point);
+    let rounding = Rounding { zero_point: to.zero_point, clamp };
     pixels(conv, y, |input, out, taps| {
         let inside = taps.count[0] * taps.count[1];
         let n = if count_padding { window.area() } else { inside as u32 };
-        let m = x.scale / (n as f32 * to.scale);
-        for (block, out) in out.chunks_mut(RUN).enumerate() {
-            let mut sums = [0_i32; RUN];
-            if out.len() == RUN {
-                taps.each(&x, |at| {
-                    if let Some(values) = input[at + block * RUN..].first_chunk::<RUN>() {
-                        sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x));
-                    }
-                });
-            } else {
-                taps.each(&x, |at| {
-                    let values = &input[at + block * RUN..][..out.len()];
-                    sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x));
-                });
-            }
-            for (out, sum) in out.iter_mut().zip(sums) {
-                let sum = sum - zero_point * inside as i32;
-                *out = number::requantize(sum, m, to.zero_point, clamp);
+        let multiplier = [x.scale / (n as f32 * to.scale); 64];
+        let init = [-i32::from(x.zero_point) * inside as i32; 16];
+        for (number, out) in out.chunks_exact_mut(block).enumerate() {
+            let input = &input[number * block..];
+            // Taps wait until there are four.
+            let zeros = [0_u8; 64];
+            let mut waiting = [zeros.as_ptr(); 4];
+            let mut count = 0;
+            // SAFETY: vectors have at most 16 lanes.
+            let mut acc = [unsafe { s.load(init.as_ptr()) }; 4];
+            taps.each(&x, |at| {
+                waiting[count % 4] = input[at..at + block].as_ptr().cast();
+                count += 1;
+                if count % 4 == 0 {
+                    // SAFETY: a block can be read at each, as sliced above.
+                    acc = unsafe { s.add_bytes(acc, waiting) };
+                    waiting = [zeros.as_ptr(); 4];
+                }
+            });
+            // SAFETY: a block can be read at each, of the input or of the zeros; `out` is one block.
+            unsafe {
+                acc = s.add_bytes(acc, waiting);
+                s.requantize(acc, multiplier.as_ptr(), rounding, out.as_mut_ptr(), block);
             }
         }
     });

@@ -2,6 +2,7 @@
 
 use super::conv::Job;
 use crate::artifact::Clamp;
+use crate::kernels::{NoiseDraw, reference};
 
 /// Vectors of [`LANES`](Self::LANES) i32 each. A value proves that the CPU has the instructions.
 ///
@@ -37,11 +38,17 @@ pub(super) trait Simd: Copy {
     /// `WEIGHTS` bytes can be read at `from`.
     unsafe fn weights(self, from: *const u8) -> Self::W;
 
-    /// The same four activations, int8 in memory, for every lane.
+    /// The same four activations for every lane; in memory they are int8 where `FLIP`, else `x + 128`.
     ///
     /// # Safety
     /// 4 bytes can be read at `from`.
-    unsafe fn broadcast(self, from: *const u8) -> Self::X;
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> Self::X;
+
+    /// `acc + sum of four places`, int8 in memory, `4 * LANES` channels in tile order of four vectors.
+    ///
+    /// # Safety
+    /// `4 * LANES` bytes can be read at each of `from`.
+    unsafe fn add_bytes(self, acc: [Self::I; 4], from: [*const u8; 4]) -> [Self::I; 4];
 
     /// `4 * LANES` channels' activations from four places, `x + 128` in memory, in tile order of four
     /// vectors.
@@ -56,6 +63,11 @@ pub(super) trait Simd: Copy {
     fn add(self, a: Self::I, b: Self::I) -> Self::I;
 
     fn zero(self) -> Self::I;
+
+    /// See [`Kernels::draw`](crate::kernels::Kernels).
+    fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        reference::draw(draw, noise);
+    }
 
     /// Runs all tiles of an image, compiled for these instructions.
     ///

@@ -13,13 +13,14 @@ pub(super) struct Walk {
     pub(super) groups: usize,
 }
 
-/// Accumulators of `P` pixels whose windows start at `x`, `x + step`, ...
+/// Accumulators of `P` pixels whose windows start at `x`, `x + step`, ...; they are int8 where `FLIP`,
+/// else `x + 128`.
 ///
 /// # Safety
 /// All runs of all pixels can be read, padded to groups of four; `weights` and `init` are those of a
 /// tile of `C` vectors with as many groups.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize>(
+pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize, const FLIP: bool>(
     s: S,
     walk: &Walk,
     x: *const u8,
@@ -43,15 +44,15 @@ pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize>(
                 let mut groups = walk.groups;
                 if P * C <= 6 {
                     while groups >= 2 {
-                        group::<S, P, C>(s, &mut acc, x, step, weights);
-                        group::<S, P, C>(s, &mut odd, x.add(4), step, weights.add(C * S::WEIGHTS));
+                        group::<S, P, C, FLIP>(s, &mut acc, x, step, weights);
+                        group::<S, P, C, FLIP>(s, &mut odd, x.add(4), step, weights.add(C * S::WEIGHTS));
                         x = x.add(8);
                         weights = weights.add(2 * C * S::WEIGHTS);
                         groups -= 2;
                     }
                 }
                 for _ in 0..groups {
-                    group::<S, P, C>(s, &mut acc, x, step, weights);
+                    group::<S, P, C, FLIP>(s, &mut acc, x, step, weights);
                     x = x.add(4);
                     weights = weights.add(C * S::WEIGHTS);
                 }
@@ -73,7 +74,7 @@ pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize>(
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn group<S: Simd, const P: usize, const C: usize>(
+unsafe fn group<S: Simd, const P: usize, const C: usize, const FLIP: bool>(
     s: S,
     acc: &mut [[S::I; C]; P],
     x: *const u8,
@@ -87,7 +88,7 @@ unsafe fn group<S: Simd, const P: usize, const C: usize>(
             *w = s.weights(weights.add(j * S::WEIGHTS));
         }
         for (p, acc) in acc.iter_mut().enumerate() {
-            let x = s.broadcast(x.add(p * step));
+            let x = s.broadcast::<FLIP>(x.add(p * step));
             for (acc, &w) in acc.iter_mut().zip(&w) {
                 *acc = s.dot(*acc, x, w);
             }

@@ -36,7 +36,10 @@ impl Maddwd {
 unsafe fn interleave(from: [*const u8; 4]) -> [__m256i; 4] {
     // SAFETY: the caller's promises.
     unsafe {
-        let [a, b, c, d] = from.map(|from| _mm256_loadu_si256(from.cast()));
+        let a = _mm256_loadu_si256(from[0].cast());
+        let b = _mm256_loadu_si256(from[1].cast());
+        let c = _mm256_loadu_si256(from[2].cast());
+        let d = _mm256_loadu_si256(from[3].cast());
         let (ab_lo, ab_hi) = (_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b));
         let (cd_lo, cd_hi) = (_mm256_unpacklo_epi8(c, d), _mm256_unpackhi_epi8(c, d));
         [
@@ -51,11 +54,28 @@ unsafe fn interleave(from: [*const u8; 4]) -> [__m256i; 4] {
 /// # Safety
 /// The CPU has AVX2, and 4 bytes can be read at `from`.
 #[inline(always)]
-unsafe fn broadcast(from: *const u8) -> __m256i {
+unsafe fn broadcast<const FLIP: bool>(from: *const u8) -> __m256i {
     // SAFETY: the caller's promises.
     unsafe {
-        let four = from.cast::<i32>().read_unaligned();
-        _mm256_xor_si256(_mm256_set1_epi32(four), _mm256_set1_epi8(-128))
+        let four = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+        if FLIP { _mm256_xor_si256(four, _mm256_set1_epi8(-128)) } else { four }
+    }
+}
+
+/// Two vectors as i16 with the zero point added, each 128-bit lane by itself. Of the bounds only the
+/// upper one is applied: pack instructions saturate below.
+///
+/// # Safety
+/// The CPU has AVX2, and 8 f32 can be read at each of `m`.
+#[inline(always)]
+unsafe fn pair(low: __m256i, high: __m256i, m: [*const f32; 2], max: __m256, zero_point: i8) -> __m256i {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let low = _mm256_mul_ps(_mm256_cvtepi32_ps(low), _mm256_loadu_ps(m[0]));
+        let high = _mm256_mul_ps(_mm256_cvtepi32_ps(high), _mm256_loadu_ps(m[1]));
+        let low = _mm256_cvtps_epi32(_mm256_min_ps(low, max));
+        let high = _mm256_cvtps_epi32(_mm256_min_ps(high, max));
+        _mm256_adds_epi16(_mm256_packs_epi32(low, high), _mm256_set1_epi16(zero_point.into()))
     }
 }
 
@@ -75,17 +95,14 @@ unsafe fn requantize<const C: usize>(
     // SAFETY: the caller's promises; a short run goes through a buffer.
     unsafe {
         let max = _mm256_set1_ps(max);
-        let zero_point = _mm256_set1_epi16(rounding.zero_point.into());
-        let one = |j: usize| {
-            let real = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[j]), _mm256_loadu_ps(multiplier.add(8 * j)));
-            // Only the upper bound: the pack instructions saturate below.
-            _mm256_cvtps_epi32(_mm256_min_ps(real, max))
+        let zero_point = rounding.zero_point;
+        let low = pair(acc[0], acc[1 % C], [multiplier, multiplier.add(8 * (1 % C))], max, zero_point);
+        let high = if C == 4 {
+            pair(acc[2 % C], acc[3 % C], [multiplier.add(16), multiplier.add(24)], max, zero_point)
+        } else {
+            low
         };
-        let pair = |j: usize| {
-            let (low, high) = (one(j), if C > 1 { one(j + 1) } else { one(j) });
-            _mm256_adds_epi16(_mm256_packs_epi32(low, high), zero_point)
-        };
-        let bytes = _mm256_packs_epi16(pair(0), if C == 4 { pair(2) } else { pair(0) });
+        let bytes = _mm256_packs_epi16(low, high);
         let bytes = _mm256_max_epi8(bytes, _mm256_set1_epi8(rounding.clamp.min));
         // Where a half holds less than 16 values, bring both halves' together.
         let bytes = match C {
@@ -107,6 +124,19 @@ unsafe fn requantize<const C: usize>(
     }
 }
 
+/// `acc` plus the sum of each lane's four int8.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn add_four(acc: __m256i, x: __m256i) -> __m256i {
+    // SAFETY: the caller's promise. Two int8 never saturate an i16.
+    unsafe {
+        let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), x);
+        _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
 /// What both have in common.
 macro_rules! common {
     () => {
@@ -125,6 +155,15 @@ macro_rules! common {
         unsafe fn store(self, value: __m256i, to: *mut i32) {
             // SAFETY: `self` proves AVX2; the memory is the caller's promise.
             unsafe { _mm256_storeu_si256(to.cast(), value) }
+        }
+
+        #[inline(always)]
+        unsafe fn add_bytes(self, acc: [__m256i; 4], from: [*const u8; 4]) -> [__m256i; 4] {
+            // SAFETY: `self` proves AVX2; the memory is the caller's promise.
+            unsafe {
+                let [a, b, c, d] = interleave(from);
+                [add_four(acc[0], a), add_four(acc[1], b), add_four(acc[2], c), add_four(acc[3], d)]
+            }
         }
 
         #[inline(always)]
@@ -182,9 +221,9 @@ impl Simd for Ymm {
     }
 
     #[inline(always)]
-    unsafe fn broadcast(self, from: *const u8) -> __m256i {
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> __m256i {
         // SAFETY: `self` proves AVX2; the memory is the caller's promise.
-        unsafe { broadcast(from) }
+        unsafe { broadcast::<FLIP>(from) }
     }
 
     #[inline(always)]
@@ -241,15 +280,18 @@ impl Simd for Maddwd {
     }
 
     #[inline(always)]
-    unsafe fn broadcast(self, from: *const u8) -> [__m256i; 2] {
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2; the memory is the caller's promise.
-        halves(unsafe { broadcast(from) })
+        halves(unsafe { broadcast::<FLIP>(from) })
     }
 
     #[inline(always)]
     unsafe fn interleave(self, from: [*const u8; 4]) -> [[__m256i; 2]; 4] {
         // SAFETY: `self` proves AVX2; the memory is the caller's promise.
-        unsafe { interleave(from) }.map(halves)
+        unsafe {
+            let [a, b, c, d] = interleave(from);
+            [halves(a), halves(b), halves(c), halves(d)]
+        }
     }
 
     #[inline(always)]
