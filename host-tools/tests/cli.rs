@@ -316,3 +316,42 @@ fn the_demo_writes_model_and_report() {
     }
     ok(&["inspect", out.join("model.stf").to_str().unwrap(), "--json"]);
 }
+
+#[test]
+fn calibration_is_part_of_export_and_can_be_repeated() {
+    let dir = TempDir::new().unwrap();
+    let (folder, model) = (trained(&dir), dir.path().join("model.stf"));
+    let exported = export(&folder, &model);
+    let (path, other) = (model.to_str().unwrap(), dir.path().join("other.stf"));
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&ok(args)).unwrap() };
+    let facts = &json(&["inspect", path, "--json"])["facts"];
+    assert_eq!(facts["sets"].as_array().unwrap().len(), 6, "three methods, alpha .05 and .1: {facts}");
+    assert!(facts["drift"]["bins"].as_u64().unwrap() > 2, "{facts}");
+
+    let calibrate = ["calibrate", path, "--data", "digits", "--json", "-o", other.to_str().unwrap()];
+    let summary = json(&calibrate);
+    assert_eq!(fs::read(&other).unwrap(), exported, "the same parts, the same settings, the same bytes");
+    assert!(summary["after"]["nll"].is_number() && summary["temperature"].as_f64().unwrap() > 0.05);
+    let asked = [&calibrate[..], &["--alpha", "0.2", "--risk", "0.5", "--class-conditional"]].concat();
+    let summary = json(&asked);
+    assert_eq!(summary["sets"].as_array().unwrap().len(), 3);
+    let refused = fails(&[&calibrate[..], &["--alpha", "0.001"]].concat());
+    mentions(&refused, &["alpha 0.001", "expected at least 999"]);
+    mentions(
+        &fails(&[&calibrate[..], &["--risk", "0.000001"]].concat()),
+        &["abstention", "risk of 0.000001"],
+    );
+    mentions(&fails(&[&calibrate[..], &["--split", "test"]].concat()), &["--split"]);
+
+    let eval = ["eval", other.to_str().unwrap(), "--data", "digits", "--json", "--corrupt", "blur:5"];
+    let figures = json(&eval);
+    let promises = &figures["promises"];
+    assert_eq!(promises["sampled_as_calibrated"], true);
+    let last = &promises["sets"][0];
+    // 359 test images after calibration on 7 examples a class or so: far from exact, but not arbitrary.
+    assert!(last["coverage"].as_f64().unwrap() > 0.6, "{promises}");
+    assert!(figures["shifts"][0]["accuracy"].as_f64().unwrap() < figures["accuracy"].as_f64().unwrap());
+    assert!(figures["intervals"]["accuracy"][0].as_f64().unwrap() < figures["accuracy"].as_f64().unwrap());
+    let four = json(&[&eval[..5], &["-k", "4"]].concat());
+    assert_eq!(four["promises"]["sampled_as_calibrated"], false);
+}

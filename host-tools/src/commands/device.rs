@@ -47,6 +47,8 @@ enum Action {
     Predict(PredictArgs),
     /// Say what the device's end of the line went through since it started
     Counters,
+    /// Say what the device's drift monitor has seen since the last evaluation or prediction began
+    Drift,
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +106,7 @@ pub fn run(args: &DeviceArgs) -> Result<()> {
         Action::Eval(eval) => args.eval(&mut device, eval),
         Action::Predict(predict) => args.predict(&mut device, predict),
         Action::Counters => args.counters(&mut device),
+        Action::Drift => args.drift(&mut device),
     }
 }
 
@@ -165,7 +168,14 @@ impl DeviceArgs {
             for (index, outcome) in self.outcomes(device, &examples, &about)?.into_iter().enumerate() {
                 let path = path.display();
                 let input = if several { format!("{path}[{index}]") } else { path.to_string() };
-                predict::print_outcome(&|class| names.get(class).cloned(), input, outcome, self.json)?;
+                let verdict = predict::Verdict::default();
+                predict::print_outcome(
+                    &|class| names.get(class).cloned(),
+                    input,
+                    outcome,
+                    verdict,
+                    self.json,
+                )?;
             }
         }
         self.say_resent(device);
@@ -189,6 +199,21 @@ impl DeviceArgs {
             .map_err(|error| self.failed(&error))?;
         progress.finish("");
         Ok(outcomes)
+    }
+
+    fn drift(&self, device: &mut Device<Line>) -> Result<()> {
+        let found = device.drift().map_err(|error| self.failed(&error))?;
+        print_result(self.json, &found, |found| match found {
+            None => "the device's artifact carries no reference for a drift monitor".to_string(),
+            Some(d) => format!(
+                "{} predictions, evidence {:.3e}, greatest {:.3e}, alarm at {:.0}: {}",
+                d.count,
+                d.evidence,
+                d.peak,
+                d.level,
+                if d.alarm { "ALARM" } else { "no alarm" }
+            ),
+        })
     }
 
     fn counters(&self, device: &mut Device<Line>) -> Result<()> {

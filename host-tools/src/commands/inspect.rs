@@ -1,6 +1,7 @@
 //! `stf inspect`: what an artifact holds.
 
 use super::common::{check_artifact, grouped, print_result, read_artifact};
+use super::inspect_facts::FactRows;
 use crate::error::{Error, Result};
 use clap::Args;
 use serde::Serialize;
@@ -44,6 +45,7 @@ struct Inspection {
     workspace_bytes_tile_k: usize,
     posterior: Option<PosteriorRow>,
     temperature: f32,
+    facts: FactRows,
     signed: bool,
     release: u32,
     adaptive: Option<AdaptiveRow>,
@@ -160,6 +162,7 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         workspace_bytes_tile_k: workspace(num_samples, true)?,
         posterior: posterior(model),
         temperature: manifest.temperature,
+        facts: FactRows::new(model),
         signed: model.is_signed(),
         release: model.release(),
         adaptive: manifest.adaptive.as_ref().map(AdaptiveRow::new),
@@ -283,6 +286,10 @@ fn text(inspection: &Inspection) -> String {
             rule.samples_min, rule.samples_max, rule.group, rule.threshold, rule.mean_passes, rule.guarantee
         );
     }
+    if inspection.temperature != 1.0 {
+        let _ = writeln!(text, "temperature of the softmax: {}", inspection.temperature);
+    }
+    inspection.facts.text(&mut text);
     let p = &inspection.provenance;
     let _ = writeln!(text, "made by {} from {}, seed {}", p.tool, p.data, p.seed);
     let _ = writeln!(text, "training: {}", p.training);

@@ -9,6 +9,7 @@ mod device;
 mod eval;
 pub mod export;
 mod inspect;
+mod inspect_facts;
 mod predict;
 mod sign;
 mod train;
