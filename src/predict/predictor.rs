@@ -61,6 +61,26 @@ impl Model<'_> {
     pub fn workspace_bytes(&self, config: &Config) -> Result<usize, ConfigError> {
         Layout::new(self, config)?.bytes().ok_or(ConfigError::TooLarge)
     }
+
+    /// The settings with the largest tile whose workspace has at most `budget` bytes; `None` if not even
+    /// one draw at a time fits.
+    ///
+    /// # Errors
+    /// If another setting is out of range.
+    pub fn tile_within(&self, config: &Config, budget: usize) -> Result<Option<Config>, ConfigError> {
+        let fits = |tile: u16| {
+            let config = Config { tile, ..*config };
+            let bytes = Layout::new(self, &config)?.bytes();
+            Ok(bytes.is_some_and(|bytes| bytes <= budget).then_some(config))
+        };
+        let mut best = fits(1)?;
+        let most = config.samples.most(self).max(1);
+        // An even tile never splits a pair, and may need less than the odd one below it.
+        for tile in 2..=most {
+            best = fits(tile)?.or(best);
+        }
+        Ok(best)
+    }
 }
 
 impl<'m, 'w> Predictor<'m, 'w> {
