@@ -257,7 +257,7 @@ fn errors_of_the_header() {
         Model::from_bytes(&AlignedBytes::new(&damaged)).unwrap_err()
     };
     assert!(matches!(with(0, b'X'), ArtifactError::Magic { .. }));
-    assert_eq!(with(4, 9).to_string(), "format version: found 9, expected 1");
+    assert_eq!(with(4, 9).to_string(), "format version: found 9, expected 2");
     assert!(matches!(with(file.len() - 1, file[file.len() - 1] ^ 1), ArtifactError::Checksum { .. }));
     let mut shifted = vec![0; file.len() + 32];
     let start = 1 + shifted.as_ptr().addr().wrapping_neg() % 16;

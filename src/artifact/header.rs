@@ -7,7 +7,7 @@ use super::error::ArtifactError;
 pub const ALIGNMENT: usize = 16;
 
 /// Format version that this crate reads and writes.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 pub(super) const MAGIC: [u8; 4] = *b"STFB";
 

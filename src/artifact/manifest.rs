@@ -58,7 +58,28 @@ pub enum Task {
     Regression,
 }
 
+/// Order of the raw values of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputLayout {
+    /// Rows, columns, channels.
+    Nhwc,
+    /// Channels, rows, columns.
+    Nchw,
+}
+
+/// Which raw channel is which channel of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelOrder {
+    /// The same.
+    Same,
+    /// The last is the first: RGB for a network of BGR, or the reverse.
+    Reversed,
+}
+
 /// The network's input and how raw values become int8.
+///
+/// Raw values are first brought from `layout` and `channel_order` into rows, columns and the network's
+/// channels, to which `mean` and `multiplier` belong. Then
 ///
 /// `q = clamp(round_half_even((x - mean[c]) * multiplier[c]) + zero_point)`, each operation rounded
 /// to f32 by itself, where `multiplier[c] = 1 / (std[c] * tensor.scale)`.
@@ -70,6 +91,10 @@ pub struct InputSpec {
     pub mean: Blob,
     /// f32 per channel.
     pub multiplier: Blob,
+    /// Order of the raw values.
+    pub layout: InputLayout,
+    /// Order of the raw channels.
+    pub channel_order: ChannelOrder,
 }
 
 /// How a kernel window moves over a tensor.

@@ -22,7 +22,7 @@ pub use error::{ArtifactError, Place};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{
-    Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor, Weights,
+    Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor, Weights,
     Window,
 };
 pub use model::{Layers, Model};

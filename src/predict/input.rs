@@ -1,17 +1,18 @@
 //! The network's input: raw values, and how they become int8.
 
-use crate::artifact::Model;
+use crate::artifact::{ChannelOrder, InputLayout, InputSpec, Model};
 use crate::number;
 use core::fmt;
 
-/// One input in NHWC order, `height * width * channels` values.
+/// One input of `height * width * channels` values; raw ones in the order that the artifact names (rows,
+/// columns, channels if it was not told otherwise).
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Raw values as bytes (pixels: 0 to 255); preprocessed and quantized by the artifact's rule.
     U8(&'a [u8]),
     /// Raw values as f32, in the same units as bytes; preprocessed and quantized likewise.
     F32(&'a [f32]),
-    /// Values that are quantized already.
+    /// Values that are quantized already: rows, columns, channels of the network.
     Quantized(&'a [i8]),
 }
 
@@ -86,28 +87,51 @@ impl Input<'_> {
         }
         let spec = model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
-        let channels = usize::from(spec.tensor.channels).max(1);
         let zero_point = spec.tensor.zero_point;
         match self {
             Self::Quantized(x) => out.copy_from_slice(x),
-            Self::U8(x) => {
-                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
-                        *out = number::quantize(f32::from(x), mean, m, zero_point);
-                    }
-                }
-            }
+            Self::U8(x) => each(&spec, x, out, |x, channel| {
+                number::quantize(f32::from(x), mean[channel], multiplier[channel], zero_point)
+            }),
             Self::F32(x) => {
                 if let Some(index) = x.iter().position(|x| !x.is_finite()) {
                     return Err(PredictError::NotFinite { index });
                 }
-                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
-                        *out = number::quantize(x, mean, m, zero_point);
-                    }
-                }
+                each(&spec, x, out, |x, channel| {
+                    number::quantize(x, mean[channel], multiplier[channel], zero_point)
+                });
             }
         }
         Ok(())
+    }
+}
+
+/// Writes `quantize(raw value, channel)` for every value of the network's input.
+#[inline]
+fn each<T: Copy>(spec: &InputSpec, raw: &[T], out: &mut [i8], quantize: impl Fn(T, usize) -> i8) {
+    let channels = usize::from(spec.tensor.channels).max(1);
+    let source = |channel: usize| match spec.channel_order {
+        ChannelOrder::Same => channel,
+        ChannelOrder::Reversed => channels - 1 - channel,
+    };
+    match (spec.layout, spec.channel_order) {
+        (InputLayout::Nhwc, ChannelOrder::Same) => {
+            for (raw, out) in raw.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+                raw.iter().zip(out).enumerate().for_each(|(c, (&x, out))| *out = quantize(x, c));
+            }
+        }
+        (InputLayout::Nhwc, ChannelOrder::Reversed) => {
+            for (raw, out) in raw.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+                raw.iter().rev().zip(out).enumerate().for_each(|(c, (&x, out))| *out = quantize(x, c));
+            }
+        }
+        (InputLayout::Nchw, _) => {
+            let plane = raw.len() / channels;
+            for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+                for (c, out) in out.iter_mut().enumerate() {
+                    *out = quantize(raw[source(c) * plane + position], c);
+                }
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use stf_bnn::artifact::{
-    ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task,
+    ArtifactWriter, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task,
     Tensor, Weights, Window,
 };
 use stf_bnn::{AlignedBytes, ArtifactError, Config, Input, Model, Predictor};
@@ -74,7 +74,13 @@ impl Builder {
         let mean: Vec<f32> = (0..channels).map(|_| 100.0 + 50.0 * dice.unit()).collect();
         let multiplier: Vec<f32> =
             (0..channels).map(|_| 1.0 / ((50.0 + 20.0 * dice.unit()) * scale)).collect();
-        let input = InputSpec { tensor, mean: writer.values(&mean), multiplier: writer.values(&multiplier) };
+        let input = InputSpec {
+            tensor,
+            mean: writer.values(&mean),
+            multiplier: writer.values(&multiplier),
+            layout: InputLayout::Nhwc,
+            channel_order: ChannelOrder::Same,
+        };
         Self { dice, writer, next: 0, last: tensor, layers: Vec::new(), input, posterior: None }
     }
 

@@ -154,7 +154,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 
 fn calibration(args: &ExportArgs, settings: &RunSettings) -> Result<data::Dataset> {
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    Ok(data::splits(loaded, settings.seed)?.calibration)
+    Ok(data::splits(loaded, settings.seed)?.calibration.arranged(&settings.preprocessing))
 }
 
 #[derive(Debug, Serialize)]
@@ -261,7 +261,9 @@ pub fn export(
     let (params, posterior) = trained.chosen(plain);
     let quantized =
         quantize(&trained.graph, params, posterior, calibration, &settings.preprocessing, options)?;
-    let training = serde_json::json!({ "settings": settings, "quantize": options }).to_string();
+    // The artifact holds the network itself.
+    let recorded = RunSettings { network: None, ..settings.clone() };
+    let training = serde_json::json!({ "settings": recorded, "quantize": options }).to_string();
     let prior = settings.stage2.as_ref().map(|stage2| Prior {
         mean_is_map: stage2.prior == PriorMean::Map,
         prior_sigma: stage2.prior_sigma,

@@ -5,6 +5,8 @@ mod data;
 mod demo;
 mod eval;
 pub mod export;
+#[cfg(feature = "onnx-import")]
+mod import;
 mod inspect;
 mod predict;
 mod train;
@@ -27,6 +29,8 @@ pub struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
+    #[cfg(feature = "onnx-import")]
+    Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
@@ -49,6 +53,8 @@ impl Cli {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(&args),
+            #[cfg(feature = "onnx-import")]
+            Command::Import(args) => import::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),

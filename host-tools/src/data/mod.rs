@@ -14,6 +14,7 @@
 //! the number of classes, every value finite, at least one example.
 
 pub mod cifar;
+mod arrange;
 mod dataset;
 mod describe;
 pub mod digits;
@@ -29,7 +30,7 @@ mod split;
 #[cfg(test)]
 mod testing;
 
-pub use dataset::{Dataset, Inputs, Preprocessing, Splits};
+pub use dataset::{ChannelOrder, Dataset, Inputs, Layout, Preprocessing, Splits};
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
 pub use split::{TEST_SEED, splits};

@@ -1,5 +1,6 @@
 //! Writes a quantized network as a `.stf` artifact.
 
+use crate::data::{ChannelOrder, Layout};
 use crate::error::{Error, Result};
 use crate::graph::{Task, Window};
 use crate::quantize::lower::{Clamp, Lowered, Step, StepKind};
@@ -41,6 +42,14 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         tensor: tensor(network, 0)?,
         mean: writer.values(&network.preprocessing.mean),
         multiplier: writer.values(&multiplier),
+        layout: match network.preprocessing.layout {
+            Layout::Nhwc => artifact::InputLayout::Nhwc,
+            Layout::Nchw => artifact::InputLayout::Nchw,
+        },
+        channel_order: match network.preprocessing.channel_order {
+            ChannelOrder::Same => artifact::ChannelOrder::Same,
+            ChannelOrder::Reversed => artifact::ChannelOrder::Reversed,
+        },
     };
     for step in &lowered.steps {
         let layer = layer(network, step, &mut writer)?;

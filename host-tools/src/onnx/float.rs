@@ -67,6 +67,15 @@ impl<'a> FloatGraph<'a> {
                 let y = self.values[node.inputs[1]].clone();
                 tensor(add(&mut self.builder, name, &x, &y), x.image)
             }
+            Op::Sub | Op::Mul => {
+                let y = self.values[node.inputs[1]].clone();
+                tensor(product_or_difference(&mut self.builder, name, &x, &y, node.op == Op::Mul), true)
+            }
+            Op::Concat { axis } => {
+                let y = self.values[node.inputs[1]].clone();
+                tensor(concat(&mut self.builder, name, &x, &y, axis), true)
+            }
+            Op::Pad { begin, end } => tensor(pad(&mut self.builder, name, &x, begin, end), true),
             Op::Flatten => tensor(self.builder.vector(&x), false),
             Op::Dropout { .. } => Tensor { shape: node.shape, ..x },
         };
@@ -238,6 +247,25 @@ pub(super) fn add(builder: &mut Builder, name: &str, a: &Tensor, b: &Tensor) -> 
     builder.op("Add", name, &[&a.name, &other], &[])
 }
 
+/// `x - y` or `x * y`; `y` may have one value a channel.
+fn product_or_difference(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, product: bool) -> String {
+    let (x, y) = (builder.image(x), builder.image(y));
+    builder.op(if product { "Mul" } else { "Sub" }, name, &[&x, &y], &[])
+}
+
+/// `axis` counts rows, columns, channels; ONNX has channels first.
+fn concat(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, axis: usize) -> String {
+    let (x, y) = (builder.image(x), builder.image(y));
+    builder.op("Concat", name, &[&x, &y], &[("axis", Attr::I([2, 3, 1][axis]))])
+}
+
+fn pad(builder: &mut Builder, name: &str, x: &Tensor, begin: [usize; 2], end: [usize; 2]) -> String {
+    let image = builder.image(x);
+    let pads = [0, 0, begin[0], begin[1], 0, 0, end[0], end[1]].map(|pad| pad as i64);
+    let pads = builder.constant(&format!("{name}/pads"), &[8], Data::I64(&pads));
+    builder.op("Pad", name, &[&image, &pads], &[])
+}
+
 /// An element-wise function; those newer than the opset by their formula.
 pub(super) fn activation(builder: &mut Builder, name: &str, x: &str, function: Activation) -> String {
     match function {
@@ -261,6 +289,14 @@ pub(super) fn activation(builder: &mut Builder, name: &str, x: &str, function: A
             let twice = builder.op("Add", &format!("{name}/twice_phi"), &[&erf, &one], &[]);
             let phi = builder.op("Mul", &format!("{name}/phi"), &[&twice, &half], &[]);
             builder.op("Mul", name, &[x, &phi], &[])
+        }
+        Activation::Clip { min, max } => clip(builder, name, x, min, max),
+        Activation::Ramp { slope, offset } => {
+            builder.op("HardSigmoid", name, &[x], &[("alpha", Attr::F(slope)), ("beta", Attr::F(offset))])
+        }
+        Activation::Swish => {
+            let gate = builder.op("Sigmoid", &format!("{name}/gate"), &[x], &[]);
+            builder.op("Mul", name, &[x, &gate], &[])
         }
     }
 }

@@ -186,6 +186,11 @@ impl Lowering<'_> {
                 self.push(id, Some(output), StepKind::Add { clamp })
             }
             Op::Activation(activation) => self.lookup(id, activation),
+            Op::Sub | Op::Mul | Op::Concat { .. } | Op::Pad { .. } => Err(Error::invalid(
+                format!("node {}", node.name),
+                format!("operator {}", node.op.name()),
+                "an operator that the runtime has",
+            )),
             Op::Input | Op::BatchNorm { .. } => Err(Error::invalid(
                 format!("node {}", node.name),
                 format!("a {} that is not folded into a layer before it", node.op.name()),
