@@ -1,7 +1,7 @@
 //! Embeds the model and its test inputs, computes the workspace from them, and chooses the memory map.
 //!
 //! `STF_MODEL`: the artifact. `STF_INPUTS`: raw bytes of test inputs, one after another (may be unset:
-//! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean) and `STF_SEED`.
+//! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean; `adaptive`: by the artifact's rule) and `STF_SEED`.
 
 use std::env;
 use std::error::Error;
@@ -38,11 +38,17 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
-    let samples: u16 = setting("STF_SAMPLES", "8").parse()?;
+    let samples = match setting("STF_SAMPLES", "8").as_str() {
+        "adaptive" => Samples::Adaptive,
+        "0" => Samples::Mean,
+        number => Samples::MonteCarlo(number.parse()?),
+    };
     let seed: u64 = setting("STF_SEED", "0").parse()?;
     let config = Config {
-        samples: if samples == 0 { Samples::Mean } else { Samples::MonteCarlo(samples) },
+        samples,
         seed,
+        // The device's kernels need the same workspace as the specification.
+        kernels: Some(stf_bnn::kernels::Kernels::REFERENCE),
         ..Config::default()
     };
     let workspace = model.workspace_bytes(&config)?;
@@ -50,6 +56,7 @@ fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
     let frame = stf_device_protocol::frame_bytes(inputs, model.manifest().outputs.into());
     let samples = match config.samples {
         Samples::Mean => "Mean".to_string(),
+        Samples::Adaptive => "Adaptive".to_string(),
         Samples::MonteCarlo(samples) => format!("MonteCarlo({samples})"),
     };
     Ok(format!(
@@ -61,6 +68,7 @@ fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
              antithetic: {},\n\
              tile: {},\n\
              cache_mean: {},\n\
+             kernels: None,\n\
          }};\n\
          /// Bytes of workspace of the embedded model.\n\
          pub const WORKSPACE_BYTES: usize = {workspace};\n\

@@ -29,5 +29,6 @@ pub mod uncertainty;
 pub use artifact::{AlignedBytes, ArtifactWriter};
 pub use artifact::{ArtifactError, Model};
 pub use predict::{
-    Classification, Config, ConfigError, Draws, Input, Pass, PredictError, Prediction, Predictor, Samples,
+    Checks, Classification, Config, ConfigError, Decision, Draws, Input, Pass, PredictError, Prediction,
+    Predictor, Samples,
 };

@@ -99,7 +99,7 @@ fn damage_behind_the_checksum_never_panics() {
                 let at = if dice.chance() { dice.int(4, head) } else { dice.int(4, file.len() as i64 - 1) };
                 damaged[at as usize] = dice.bits() as u8;
             }
-            let crc = crc32(&damaged);
+            let crc = common::crc32(&damaged);
             damaged[24..28].copy_from_slice(&crc.to_le_bytes());
             let damaged = AlignedBytes::new(&damaged);
             let Ok(model) = Model::from_bytes(&damaged) else { continue };
@@ -112,19 +112,6 @@ fn damage_behind_the_checksum_never_panics() {
         }
     }
     assert!(survivors > 100, "{survivors}: most damage to weights is sound");
-}
-
-/// Bit by bit, apart from the field itself at bytes 24 to 27.
-fn crc32(file: &[u8]) -> u32 {
-    let bytes = file[..24].iter().chain(&file[28..]);
-    !bytes.fold(!0_u32, |crc, &byte| {
-        (0..8).fold(
-            crc ^ u32::from(byte),
-            |crc, _| {
-                if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
-            },
-        )
-    })
 }
 
 /// The error of the small Bayesian model with one thing wrong.
@@ -258,6 +245,16 @@ fn errors_of_the_header() {
     };
     assert!(matches!(with(0, b'X'), ArtifactError::Magic { .. }));
     assert_eq!(with(4, 9).to_string(), "format version: found 9, expected 2");
+    let sealed = |at: usize, value: u8| {
+        let mut damaged = file.to_vec();
+        damaged[at] = value;
+        let crc = common::crc32(&damaged);
+        damaged[24..28].copy_from_slice(&crc.to_le_bytes());
+        Model::from_bytes(&AlignedBytes::new(&damaged)).unwrap_err().to_string()
+    };
+    assert_eq!(sealed(7, 2), "header flags: found 0x0200, expected 0 or 1");
+    assert_eq!(sealed(28, 1), "release of an unsigned file: found 1, expected 0");
+    assert!(sealed(6, 1).starts_with("blob section: found "), "{}", sealed(6, 1));
     assert!(matches!(with(file.len() - 1, file[file.len() - 1] ^ 1), ArtifactError::Checksum { .. }));
     let mut shifted = vec![0; file.len() + 32];
     let start = 1 + shifted.as_ptr().addr().wrapping_neg() % 16;

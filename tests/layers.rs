@@ -13,7 +13,7 @@ use stf_bnn::{Config, Input, Model, Pass, Predictor, Samples};
 use common::{raw, raw_f32, raw_i32};
 
 fn kernels() -> Vec<Kernels> {
-    ["reference", "avx2"].iter().filter_map(|name| Kernels::by_name(name)).collect()
+    Kernels::NAMES.iter().filter_map(|name| Kernels::by_name(name)).collect()
 }
 
 /// Layers that ran, by name, so that the test cannot pass by testing nothing.
@@ -23,9 +23,9 @@ fn check(first: First, seed: u64, seen: &mut HashMap<&'static str, u32>) {
     let input = common::input(&model, seed + 1);
     let config = Config { samples: Samples::Mean, ..Config::default() };
     for kernels in kernels() {
+        let config = Config { kernels: Some(kernels), ..config };
         let mut workspace = vec![0x5A; model.workspace_bytes(&config).unwrap()];
         let mut predictor = Predictor::new(&model, config, &mut workspace).unwrap();
-        predictor.set_kernels(kernels);
         let mut tensors: HashMap<u32, Vec<i8>> = HashMap::new();
         let mut last = input.clone();
         let outputs = predictor

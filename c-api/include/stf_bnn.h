@@ -80,6 +80,22 @@ enum stf_status
    */
   STF_STATUS_ARTIFACT_INVALID = 14,
   /*
+   A signed artifact is asked for, and this one has no signature.
+   */
+  STF_STATUS_UNSIGNED = 15,
+  /*
+   The signature is not that of the public key for this artifact.
+   */
+  STF_STATUS_BAD_SIGNATURE = 16,
+  /*
+   The 32 bytes are no public key that can be trusted.
+   */
+  STF_STATUS_BAD_PUBLIC_KEY = 17,
+  /*
+   The artifact is older than the least release that is accepted.
+   */
+  STF_STATUS_OLD_RELEASE = 18,
+  /*
    A setting is out of range.
    */
   STF_STATUS_CONFIG = 20,
@@ -374,6 +390,8 @@ stf_status stf_calibration_bin(const struct stf_calibration *calibration,
 /*
  Checks every byte of an artifact and keeps a view of it in `model`.
 
+ This is unsigned loading: it proves that the artifact is intact, not who wrote it.
+
  `bytes` is the whole file at an address that is a multiple of 16, and must stay unchanged as long
  as `model` is used. After success no later call can fail because of the artifact.
 
@@ -381,6 +399,30 @@ stf_status stf_calibration_bin(const struct stf_calibration *calibration,
  `model` leads to an `stf_model`, `bytes` to `length` bytes.
  */
 stf_status stf_model_load(struct stf_model *model, const uint8_t *bytes, size_t length);
+
+/*
+ As `stf_model_load`, for an artifact that must be signed by the holder of the secret half of
+ `public_key` (32 bytes, Ed25519) and whose release number must be at least `min_release`.
+
+ The device keeps the greatest release it has accepted (`stf_model_release`) and passes it here, so
+ that it cannot be talked back to an old artifact.
+
+ # Safety
+ `model` leads to an `stf_model`, `bytes` to `length` bytes, `public_key` to 32 bytes.
+ */
+stf_status stf_model_load_signed(struct stf_model *model,
+                                 const uint8_t *bytes,
+                                 size_t length,
+                                 const uint8_t *public_key,
+                                 uint32_t min_release);
+
+/*
+ Release number of a signed artifact; 0 for an unsigned one.
+
+ # Safety
+ `model` leads to an `stf_model`, `release` to a `uint32_t`.
+ */
+stf_status stf_model_release(const struct stf_model *model, uint32_t *release);
 
 /*
  Says in words what is wrong with an artifact, and where: writes a text ended by a zero byte into

@@ -6,7 +6,7 @@ use crate::storage::{self, ModelValue, StfModel};
 use core::ffi::c_char;
 use core::fmt::{self, Write};
 use stf_bnn::Model;
-use stf_bnn::artifact::Task;
+use stf_bnn::artifact::{PublicKey, Task};
 
 /// Alignment, in bytes, that `stf_model_load` asks of an artifact.
 pub const STF_ARTIFACT_ALIGNMENT: usize = 16;
@@ -43,6 +43,8 @@ pub struct StfModelInfo {
 
 /// Checks every byte of an artifact and keeps a view of it in `model`.
 ///
+/// This is unsigned loading: it proves that the artifact is intact, not who wrote it.
+///
 /// `bytes` is the whole file at an address that is a multiple of 16, and must stay unchanged as long
 /// as `model` is used. After success no later call can fail because of the artifact.
 ///
@@ -58,6 +60,52 @@ pub unsafe extern "C" fn stf_model_load(model: *mut StfModel, bytes: *const u8, 
         let value = ModelValue { model: Model::from_bytes(file)?, bytes: addresses(bytes, length) };
         // SAFETY: as for `clear`.
         unsafe { storage::put(model, value) }
+    })
+}
+
+/// As `stf_model_load`, for an artifact that must be signed by the holder of the secret half of
+/// `public_key` (32 bytes, Ed25519) and whose release number must be at least `min_release`.
+///
+/// The device keeps the greatest release it has accepted (`stf_model_release`) and passes it here, so
+/// that it cannot be talked back to an old artifact.
+///
+/// # Safety
+/// `model` leads to an `stf_model`, `bytes` to `length` bytes, `public_key` to 32 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stf_model_load_signed(
+    model: *mut StfModel,
+    bytes: *const u8,
+    length: usize,
+    public_key: *const u8,
+    min_release: u32,
+) -> StfStatus {
+    guard(|| {
+        // SAFETY: `model` leads to an object of ours alone, by this function's contract.
+        unsafe { storage::clear(model)? };
+        // SAFETY: `public_key` leads to 32 bytes, by this function's contract.
+        let key: &[u8] = unsafe { slice(public_key, PublicKey::BYTES)? };
+        let key = key.try_into().map_err(|_| StfStatus::Internal)?;
+        let key = PublicKey::from_bytes(key)?;
+        // SAFETY: `bytes` leads to `length` bytes that stay unchanged, by this function's contract.
+        let file: &'static [u8] = unsafe { slice(bytes, length)? };
+        let loaded = Model::from_signed(file, &key, min_release)?;
+        let value = ModelValue { model: loaded, bytes: addresses(bytes, length) };
+        // SAFETY: as for `clear`.
+        unsafe { storage::put(model, value) }
+    })
+}
+
+/// Release number of a signed artifact; 0 for an unsigned one.
+///
+/// # Safety
+/// `model` leads to an `stf_model`, `release` to a `uint32_t`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stf_model_release(model: *const StfModel, release: *mut u32) -> StfStatus {
+    guard(|| {
+        // SAFETY: both lead to objects of their types, by this function's contract.
+        let (value, release) = unsafe { (storage::get(model)?, place(release)?) };
+        release.write(value.model.release());
+        Ok(())
     })
 }
 

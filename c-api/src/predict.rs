@@ -23,8 +23,8 @@ pub struct StfConfig {
     pub antithetic: u8,
     /// Not 0: the first layer's mean accumulators are kept for all draws. Changes no result.
     pub cache_mean: u8,
-    /// Must be 0.
-    pub reserved: u8,
+    /// Not 0: as many draws as the artifact's rule needs to settle the class, instead of `num_samples`.
+    pub adaptive: u8,
 }
 
 /// Result of a prediction. Its pointers lead into the workspace: they hold until the predictor's next
@@ -40,6 +40,9 @@ pub struct StfPrediction {
     pub outputs: usize,
     /// Passes that were averaged.
     pub samples: u16,
+    /// Passes through the network that it took: `samples`, and one more if a mean pass came first and did
+    /// not settle the class.
+    pub passes: u16,
     /// 1 if the members below are set, 0 for a regression, which leaves them 0.
     pub is_classification: u8,
     /// Must be ignored.
@@ -58,11 +61,9 @@ pub struct StfPrediction {
 
 impl StfConfig {
     fn config(&self) -> Result<Config, StfStatus> {
-        if self.reserved != 0 {
-            return Err(StfStatus::Config);
-        }
         Ok(Config {
             samples: match self.num_samples {
+                _ if self.adaptive != 0 => Samples::Adaptive,
                 0 => Samples::Mean,
                 samples => Samples::MonteCarlo(samples),
             },
@@ -71,6 +72,7 @@ impl StfConfig {
             antithetic: self.antithetic != 0,
             tile: self.tile,
             cache_mean: self.cache_mean != 0,
+            kernels: None,
         })
     }
 }
@@ -84,18 +86,18 @@ pub unsafe extern "C" fn stf_config_init(config: *mut StfConfig) -> StfStatus {
     guard(|| {
         // SAFETY: leads to an object of its type, by this function's contract.
         let place = unsafe { place(config)? };
-        let Config { samples, seed, draws, antithetic, tile, cache_mean } = Config::default();
+        let Config { samples, seed, draws, antithetic, tile, cache_mean, kernels: _ } = Config::default();
         place.write(StfConfig {
             seed,
             num_samples: match samples {
-                Samples::Mean => 0,
+                Samples::Mean | Samples::Adaptive => 0,
                 Samples::MonteCarlo(samples) => samples,
             },
             tile,
             fixed_draws: (draws == Draws::Fixed).into(),
             antithetic: antithetic.into(),
             cache_mean: cache_mean.into(),
-            reserved: 0,
+            adaptive: (samples == Samples::Adaptive).into(),
         });
         Ok(())
     })
@@ -258,6 +260,7 @@ unsafe fn predict<'a, T: 'a>(
         spread: found.spread.as_ptr(),
         outputs: found.mean.len(),
         samples: found.samples,
+        passes: found.passes,
         is_classification: 0,
         reserved: 0,
         class_index: 0,

@@ -30,6 +30,14 @@ pub enum StfStatus {
     Checksum = 13,
     /// The artifact is inconsistent; `stf_model_explain` says where.
     ArtifactInvalid = 14,
+    /// A signed artifact is asked for, and this one has no signature.
+    Unsigned = 15,
+    /// The signature is not that of the public key for this artifact.
+    BadSignature = 16,
+    /// The 32 bytes are no public key that can be trusted.
+    BadPublicKey = 17,
+    /// The artifact is older than the least release that is accepted.
+    OldRelease = 18,
     /// A setting is out of range.
     Config = 20,
     /// The workspace is shorter than `stf_workspace_size` says.
@@ -47,7 +55,7 @@ pub enum StfStatus {
 }
 
 impl StfStatus {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 22] = [
         Self::Ok,
         Self::NullPointer,
         Self::Misaligned,
@@ -59,6 +67,10 @@ impl StfStatus {
         Self::ArtifactLength,
         Self::Checksum,
         Self::ArtifactInvalid,
+        Self::Unsigned,
+        Self::BadSignature,
+        Self::BadPublicKey,
+        Self::OldRelease,
         Self::Config,
         Self::WorkspaceTooSmall,
         Self::TooLarge,
@@ -81,6 +93,10 @@ impl StfStatus {
             Self::ArtifactLength => c"artifact truncated, or longer than it says",
             Self::Checksum => c"artifact damaged: checksum differs",
             Self::ArtifactInvalid => c"artifact inconsistent (stf_model_explain says where)",
+            Self::Unsigned => c"the artifact has no signature",
+            Self::BadSignature => c"the signature is not that of the public key for this artifact",
+            Self::BadPublicKey => c"not a public key that can be trusted",
+            Self::OldRelease => c"artifact older than the least release that is accepted",
             Self::Config => c"a setting is out of range",
             Self::WorkspaceTooSmall => c"workspace shorter than stf_workspace_size says",
             Self::TooLarge => c"the workspace would not fit this machine's memory",
@@ -100,6 +116,10 @@ impl From<ArtifactError> for StfStatus {
             ArtifactError::Version { .. } => Self::Version,
             ArtifactError::Length { .. } => Self::ArtifactLength,
             ArtifactError::Checksum { .. } => Self::Checksum,
+            ArtifactError::Unsigned => Self::Unsigned,
+            ArtifactError::Signature => Self::BadSignature,
+            ArtifactError::PublicKey => Self::BadPublicKey,
+            ArtifactError::Release { .. } => Self::OldRelease,
             _ => Self::ArtifactInvalid,
         }
     }

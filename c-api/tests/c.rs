@@ -11,6 +11,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use stf_bnn::artifact::{public_key, sign};
 use stf_bnn::{Config, Input, Model, Predictor, Samples};
 
 const STRICT: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -122,6 +123,17 @@ fn wrong_calls_give_a_status() {
     let sanitized = [&STRICT[..], &["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover"]].concat();
     let program = compile("cc", &sanitized, source, false, folder.path());
     run(&program, [path]);
+}
+
+#[test]
+fn signed_artifacts_load_from_c() {
+    let secret = [3; 32];
+    let folder = tempfile::tempdir().unwrap();
+    let [file, key] = ["model.stf", "key.bin"].map(|name| folder.path().join(name));
+    std::fs::write(&file, sign(&model(ALL[0], 3), &secret, 5).unwrap()).unwrap();
+    std::fs::write(&key, public_key(&secret).to_bytes()).unwrap();
+    let program = compile("cc", &STRICT, "c-api/tests/c/signed.c", false, folder.path());
+    run(&program, [file, key]);
 }
 
 #[test]

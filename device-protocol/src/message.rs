@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages; `Hello` carries it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Host to device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ pub struct Hello<'a> {
     pub outputs: u16,
     /// Whether the outputs are class probabilities.
     pub classification: bool,
-    /// Samples asked for; 1 for the mean.
+    /// Samples asked for, at most where they are adaptive; 1 for the mean.
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,
@@ -104,6 +104,8 @@ pub struct Predicted<'a> {
     pub counter: u64,
     /// Passes that were averaged.
     pub samples: u16,
+    /// Passes that it took.
+    pub passes: u16,
     /// Means over the draws, f32 each.
     pub mean: &'a [u8],
     /// Standard deviations over the draws, f32 each.

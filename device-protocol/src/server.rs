@@ -7,7 +7,7 @@ use crate::message::{
 use heapless::Vec;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Input, Model, PredictError, Predictor, Samples};
+use stf_bnn::{Input, Model, PredictError, Predictor};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
 #[derive(Debug)]
@@ -62,10 +62,7 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             inputs: u32::try_from(manifest.input.tensor.len()).unwrap_or(u32::MAX),
             outputs: manifest.outputs,
             classification: manifest.task == Task::Classification,
-            samples: match predictor.config().samples {
-                Samples::Mean => 1,
-                Samples::MonteCarlo(samples) => samples,
-            },
+            samples: predictor.config().samples.most(model),
             seed: predictor.config().seed,
             build: cut(build),
         };
@@ -177,7 +174,7 @@ impl Device<'_, '_> {
         })?;
         if let Some(label) = label {
             self.calibration.push(prediction.mean, label.into());
-            self.passes += u64::from(prediction.samples);
+            self.passes += u64::from(prediction.passes);
         }
         let classification = prediction
             .classification
@@ -186,6 +183,7 @@ impl Device<'_, '_> {
         Ok(Answer::Predicted(Predicted {
             counter,
             samples: prediction.samples,
+            passes: prediction.passes,
             mean: bytemuck::cast_slice(prediction.mean),
             spread: bytemuck::cast_slice(prediction.spread),
             classification,

@@ -23,6 +23,25 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     }
 }
 
+/// Writes a new file that only its owner may read, and flushes it to the disk.
+///
+/// # Errors
+/// If there is something at `path`, or the disk refuses.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(Error::io(path, "create"))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a key is of no use; the error to report is the one that led here.
+        let _ = fs::remove_file(path);
+        Error::io(path, "write")(error)
+    })?;
+    sync_folder(path);
+    Ok(())
+}
+
 fn write_directly(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let file = File::options().write(true).open(path).map_err(Error::io(path, "open"))?;
     let mut writer = BufWriter::new(file);

@@ -4,6 +4,7 @@
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
 //! (`stf_bnn`) → [`evaluate`]. The binary `stf` is [`commands`].
 
+pub mod bench;
 pub mod commands;
 pub mod data;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod graph;
 #[cfg(feature = "onnx-import")]
 pub mod import;
 pub mod kernels;
+pub mod keys;
 pub mod onnx;
 pub mod plan;
 pub mod progress;

@@ -97,6 +97,29 @@ fn the_chain_gives_figures_and_predictions() {
         &inspect,
         &["Bayesian", "MACs", "arena", "tile 8", "log-variance 150 bytes", "mean 150 bytes", "digits"],
     );
+    bench(model);
+}
+
+/// What is counted is right, and every time that should be there is there; no time is asserted.
+fn bench(model: &str) {
+    let args = ["bench", model, "--seconds", "0", "-k", "1,4", "--tiles", "1,2,8", "--kernels", "reference"];
+    mentions(&ok(&args), &["reference", "GHz", "Conv2d", "DenseOutput", "drawing noise", "peak"]);
+    let found: serde_json::Value = serde_json::from_str(&ok(&[&args[..], &["--json"]].concat())).unwrap();
+    let by_samples: Vec<&String> = found["microseconds"].as_object().unwrap().keys().collect();
+    assert_eq!(by_samples, ["1", "4"]);
+    let rows: Vec<_> = found["rows"].as_array().unwrap().iter().collect();
+    let settings: Vec<_> = rows.iter().map(|row| (&row["num_samples"], &row["tile"])).collect();
+    assert_eq!(settings, [(&1.into(), &1.into()), (&4.into(), &1.into()), (&4.into(), &2.into())]);
+    assert!(rows[1]["workspace_bytes"].as_u64() < rows[2]["workspace_bytes"].as_u64());
+    assert!(rows.iter().all(|row| row["mean_passes"] == row["num_samples"].as_f64().unwrap()));
+    let layers = found["layers"].as_array().unwrap();
+    assert_eq!(layers.iter().map(|row| row["macs"].as_u64().unwrap()).sum::<u64>(), found["macs"]);
+    for row in rows.into_iter().chain(layers).chain([&found["mean_pass"]]) {
+        assert!(row["count"].as_u64() > Some(0) && row["least_us"].as_f64() > Some(0.0), "{row}");
+        assert!(row["least_us"].as_f64() <= row["median_us"].as_f64(), "{row}");
+    }
+    mentions(&fails(&["bench", model, "--kernels", "abacus"]), &["abacus", "reference"]);
+    assert_eq!(run(&["bench", model, "--seconds", "-1"]).status.code(), Some(2));
 }
 
 /// Killed without warning in either stage, a resumed run ends with the bytes of an unbroken one.

@@ -1,5 +1,6 @@
 //! The door: from bytes that anybody may have written to a model after which nothing can go wrong.
 
+mod adaptive;
 mod blobs;
 mod flow;
 
@@ -78,7 +79,8 @@ pub(super) fn check(model: &Model<'_>) -> Result {
         flow::check(model, at, index, &layer)?;
         blobs::check_layer(model, at, &layer)?;
     }
-    blobs::check_posterior(model)
+    blobs::check_posterior(model)?;
+    adaptive::check(model)
 }
 
 fn check_head(model: &Model<'_>) -> Result {

@@ -59,6 +59,24 @@ pub enum ArtifactError {
         /// CRC-32 in the header.
         expected: u32,
     },
+    /// The header has flags that this reader does not know.
+    Flags {
+        /// All flags; known is bit 0, a signature.
+        found: u16,
+    },
+    /// A signature is asked for, and the file has none.
+    Unsigned,
+    /// The signature is not that of the public key for these bytes.
+    Signature,
+    /// The public key is none that can be trusted.
+    PublicKey,
+    /// The file is older than what the device has accepted before.
+    Release {
+        /// Release number of the file.
+        found: u32,
+        /// Least that is accepted.
+        min: u32,
+    },
     /// The manifest does not decode.
     Undecodable {
         /// The part that does not.
@@ -118,6 +136,11 @@ impl fmt::Display for ArtifactError {
             Self::Checksum { found, expected } => {
                 write!(f, "checksum: found {found:08x}, expected {expected:08x}")
             }
+            Self::Flags { found } => write!(f, "header flags: found {found:#06x}, expected 0 or 1"),
+            Self::Unsigned => write!(f, "signature: found none, expected one (the file is unsigned)"),
+            Self::Signature => write!(f, "signature: found one that is not this key's for this file"),
+            Self::PublicKey => write!(f, "public key: found 32 bytes that are no safe Ed25519 key"),
+            Self::Release { found, min } => write!(f, "release: found {found}, expected at least {min}"),
             Self::Undecodable { at } => write!(f, "{at}: found bytes that do not decode"),
             Self::Mismatch { at, found, expected } => {
                 write!(f, "{at}: found {found}, expected {expected}")

@@ -1,7 +1,7 @@
 //! The first 32 bytes of a file.
 
 use super::crc::Crc32;
-use super::error::ArtifactError;
+use super::error::{ArtifactError, Place};
 
 /// Alignment in bytes of the file in memory, of the blob section in the file and of every blob.
 pub const ALIGNMENT: usize = 16;
@@ -17,11 +17,24 @@ pub(super) const HEADER_BYTES: usize = 32;
 /// Where the CRC-32 of all other bytes stands.
 pub(super) const CRC_AT: usize = 24;
 
+/// Where the flags stand: bit 0 says that a signature ends the file, the others are zero.
+const FLAGS_AT: usize = 6;
+
+/// Where the release number stands.
+const RELEASE_AT: usize = 28;
+
+/// Size of the signature that ends a signed file, in bytes.
+pub(super) const SIGNATURE_BYTES: usize = 64;
+
 /// Sections of a file whose lengths, version and checksum agree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sections<'a> {
     pub(super) manifest: &'a [u8],
     pub(super) blob: &'a [u8],
+    /// Not verified here.
+    pub(super) signature: Option<&'a [u8; SIGNATURE_BYTES]>,
+    /// Grows with every release of a model; 0 if nobody counts.
+    pub(super) release: u32,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -51,6 +64,21 @@ pub(super) fn encode(manifest_len: u32, blob_len: u32, total_len: u32) -> [u8; H
     header[16..20].copy_from_slice(&offset.to_le_bytes());
     header[20..24].copy_from_slice(&blob_len.to_le_bytes());
     header
+}
+
+/// Marks the header of a file as that of a signed one of this length.
+#[cfg(all(feature = "alloc", feature = "signature"))]
+pub(super) fn mark_signed(file: &mut [u8], total_len: u32, release: u32) {
+    file[FLAGS_AT..FLAGS_AT + 2].copy_from_slice(&1_u16.to_le_bytes());
+    file[8..12].copy_from_slice(&total_len.to_le_bytes());
+    file[RELEASE_AT..RELEASE_AT + 4].copy_from_slice(&release.to_le_bytes());
+}
+
+/// Writes the checksum of a file that is complete but for it.
+#[cfg(feature = "alloc")]
+pub(super) fn seal(file: &mut [u8]) {
+    let crc = checksum(file);
+    file[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
 /// Reads the header and cuts the file into its sections.
@@ -83,9 +111,27 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     if found != expected {
         return Err(ArtifactError::Checksum { found, expected });
     }
-    if let Some(&flag) = file[6..8].iter().chain(&file[28..32]).find(|&&byte| byte != 0) {
-        length("reserved header bytes", flag.into(), 0)?;
+    let flags = u16::from_le_bytes([file[FLAGS_AT], file[FLAGS_AT + 1]]);
+    if flags > 1 {
+        return Err(ArtifactError::Flags { found: flags });
     }
+    let release = u32_at(file, RELEASE_AT);
+    let (file, signature) = if flags == 1 {
+        let Some((body, signature)) = file.split_last_chunk().filter(|(body, _)| body.len() >= HEADER_BYTES)
+        else {
+            return Err(ArtifactError::Length {
+                part: "signed file",
+                found: file.len() as u64,
+                expected: (HEADER_BYTES + SIGNATURE_BYTES) as u64,
+            });
+        };
+        (body, Some(signature))
+    } else if release != 0 {
+        let at = Place { layer: None, field: "release of an unsigned file" };
+        return Err(ArtifactError::Mismatch { at, found: release.into(), expected: 0 });
+    } else {
+        (file, None)
+    };
     let [manifest_len, offset, blob_len] = [12, 16, 20].map(|at| u32_at(file, at) as usize);
     let end = HEADER_BYTES.saturating_add(manifest_len);
     if end > file.len() {
@@ -94,7 +140,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     length("offset of the blob section", offset, blob_offset(manifest_len))?;
     length("blob section", file.len().saturating_sub(offset), blob_len)?;
     match (file.get(HEADER_BYTES..end), file.get(offset..)) {
-        (Some(manifest), Some(blob)) => Ok(Sections { manifest, blob }),
+        (Some(manifest), Some(blob)) => Ok(Sections { manifest, blob, signature, release }),
         _ => Err(ArtifactError::Length {
             part: "file",
             found: file.len() as u64,

@@ -4,6 +4,7 @@
 //! point into the blob section. The layers follow the [`Manifest`] in the same section, one after
 //! another, and are decoded one at a time, so that a device holds no table of them.
 
+pub use super::adaptive::Adaptive;
 use serde::{Deserialize, Serialize};
 
 /// A range of bytes in the blob section. Every blob starts at a multiple of 16 bytes.
@@ -329,6 +330,8 @@ pub struct Manifest<'a> {
     pub posterior: Option<Posterior>,
     /// Logits are divided by this before the softmax; 1 if none was fitted.
     pub temperature: f32,
+    /// When draws may end; `None` if no rule was fitted.
+    pub adaptive: Option<Adaptive<'a>>,
     /// Where it came from.
     pub provenance: Provenance<'a>,
 }

@@ -3,6 +3,7 @@
 //! [`Model::from_bytes`] checks everything once at the door; the [`Model`] it returns is the proof
 //! that nothing after it can read out of bounds, overflow or loop without bound.
 
+mod adaptive;
 mod aligned;
 mod check;
 mod crc;
@@ -12,6 +13,8 @@ mod header;
 mod layer;
 pub mod manifest;
 mod model;
+#[cfg(feature = "signature")]
+mod signature;
 #[cfg(feature = "alloc")]
 mod write;
 
@@ -22,9 +25,13 @@ pub use error::{ArtifactError, Place};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{
-    Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor, Weights,
-    Window,
+    Adaptive, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
+    Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
+#[cfg(all(feature = "alloc", feature = "signature"))]
+pub use signature::sign;
+#[cfg(feature = "signature")]
+pub use signature::{PublicKey, public_key};
 #[cfg(feature = "alloc")]
 pub use write::ArtifactWriter;

@@ -2,7 +2,7 @@
 
 use super::check;
 use super::error::ArtifactError;
-use super::header;
+use super::header::{self, Sections};
 use super::manifest::{Blob, Layer, Manifest};
 
 /// A network whose bytes are proven consistent; it borrows them and copies nothing but the head of
@@ -13,6 +13,8 @@ pub struct Model<'a> {
     /// The encoded layers, one after another.
     layers: &'a [u8],
     blob: &'a [u8],
+    signed: bool,
+    release: u32,
     macs: u64,
     weight_bytes: u64,
 }
@@ -51,6 +53,9 @@ impl<'a> Layers<'a> {
 impl<'a> Model<'a> {
     /// Checks every byte of an artifact and reads its manifest.
     ///
+    /// This is **unsigned** loading: it proves that the file is consistent, not who wrote it. A signature
+    /// is not looked at; see `Model::from_signed` (feature `signature`).
+    ///
     /// `bytes` is the whole file, nothing more, at an address that is a multiple of 16: see
     /// [`include_model!`](crate::include_model) and `AlignedBytes`. The time is linear in the file,
     /// and quadratic in the number of layers (at most 1024).
@@ -58,9 +63,21 @@ impl<'a> Model<'a> {
     /// # Errors
     /// The first inconsistency, by field.
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
-        let sections = header::decode(bytes)?;
+        Self::from_sections(header::decode(bytes)?)
+    }
+
+    /// Checks what lies behind the header.
+    pub(super) fn from_sections(sections: Sections<'a>) -> Result<Self, ArtifactError> {
         let (manifest, layers) = check::decode_manifest(sections.manifest)?;
-        let mut model = Self { manifest, layers, blob: sections.blob, macs: 0, weight_bytes: 0 };
+        let mut model = Self {
+            manifest,
+            layers,
+            blob: sections.blob,
+            signed: sections.signature.is_some(),
+            release: sections.release,
+            macs: 0,
+            weight_bytes: 0,
+        };
         check::check(&model)?;
         model.macs = model.layers().map(|layer| layer.macs()).sum();
         model.weight_bytes = model
@@ -71,10 +88,28 @@ impl<'a> Model<'a> {
         Ok(model)
     }
 
+    /// Whether a signature ends the file. Only `Model::from_signed` verifies it.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.signed
+    }
+
+    /// The release number of a signed file, which grows with every release; 0 if nobody counts.
+    #[must_use]
+    pub fn release(&self) -> u32 {
+        self.release
+    }
+
     /// The head of the manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest<'a> {
         &self.manifest
+    }
+
+    /// All blobs.
+    #[cfg(feature = "alloc")]
+    pub(super) fn blob_section(&self) -> &'a [u8] {
+        self.blob
     }
 
     /// The layers in execution order.

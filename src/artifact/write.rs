@@ -2,7 +2,7 @@
 
 use super::aligned::AlignedBytes;
 use super::error::{ArtifactError, Place};
-use super::header::{self, ALIGNMENT, CRC_AT};
+use super::header::{self, ALIGNMENT};
 use super::manifest::{Blob, Layer, Manifest};
 use super::model::Model;
 use alloc::vec::Vec;
@@ -19,6 +19,13 @@ impl ArtifactWriter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A file with the blobs and layers of `model`: the beginning of a copy with other facts in its
+    /// manifest.
+    #[must_use]
+    pub fn of(model: &Model<'_>) -> Self {
+        Self { blob: model.blob_section().to_vec(), layers: model.layers().collect() }
     }
 
     /// Appends bytes to the blob section, at the next multiple of 16.
@@ -78,8 +85,7 @@ impl ArtifactWriter {
         file.extend_from_slice(&section);
         file.resize(offset, 0);
         file.extend_from_slice(&self.blob);
-        let crc = header::checksum(&file);
-        file[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
+        header::seal(&mut file);
         Ok(file)
     }
 }

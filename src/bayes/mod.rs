@@ -11,8 +11,8 @@ mod draw;
 pub(crate) use draw::{draw_outputs, draw_weights};
 
 use crate::artifact::{Layer, Model, NoiseKind, Posterior};
-use crate::kernels::Kernels;
-use crate::layers::weighted::{Weighted, parameters};
+use crate::kernels::{Filter, Kernels, Mean, Noisy, Output};
+use crate::layers::weighted::{Weighted, filter};
 use crate::number;
 
 /// Where the results of one noise convolution go.
@@ -31,9 +31,7 @@ pub(crate) struct Halves<'a> {
 pub(crate) struct FirstLayer<'m> {
     pub(crate) posterior: Posterior,
     pub(crate) weighted: Weighted,
-    values: &'m [i8],
-    bias: &'m [i32],
-    multiplier: &'m [f32],
+    mean: Filter<'m>,
     log_var: &'m [u8],
     table: &'m [u16],
     noise_multiplier: &'m [f32],
@@ -45,13 +43,10 @@ impl<'m> FirstLayer<'m> {
         let posterior = model.manifest().posterior?;
         let layer: Layer = model.layers().next()?;
         let weighted = Weighted::new(&layer)?;
-        let (values, bias, multiplier) = parameters(model, &weighted.weights);
         Some(Self {
             posterior,
             weighted,
-            values,
-            bias,
-            multiplier,
+            mean: filter(model, &weighted.weights, &[]),
             log_var: model.bytes(posterior.log_var),
             table: model.u16s(posterior.table),
             noise_multiplier: model.f32s(posterior.noise_multiplier),
@@ -64,7 +59,7 @@ impl<'m> FirstLayer<'m> {
 
     /// Number of weights.
     pub(crate) fn weight_count(&self) -> usize {
-        self.values.len()
+        self.mean.values.len()
     }
 
     /// Number of output values.
@@ -77,12 +72,22 @@ impl<'m> FirstLayer<'m> {
         draw_weights(seed, stream, self.table, self.log_var, noise);
     }
 
+    /// A noise kernel as the weights of this layer.
+    pub(crate) fn noise_filter<'a>(&'a self, noise: &'a [i8], packed: &'a [u8]) -> Filter<'a> {
+        Filter { values: noise, bias: &[], multiplier: self.noise_multiplier, packed }
+    }
+
     /// Accumulators of the mean weights, bias included: `acc_mean[y.len()]`.
-    pub(crate) fn mean(&self, kernels: Kernels, input: &[i8], scratch: &mut [i16], acc_mean: &mut [i32]) {
-        self.weighted.accumulate(kernels, input, [self.values], scratch, |index, channel, [acc]| {
-            let to = acc_mean[index..].iter_mut().zip(&self.bias[channel..]);
-            to.zip(acc).for_each(|((to, &bias), &acc)| *to = acc.wrapping_add(bias));
-        });
+    pub(crate) fn mean(
+        &self,
+        kernels: Kernels,
+        input: &[i8],
+        packed: &[u8],
+        scratch: &mut [i16],
+        acc_mean: &mut [i32],
+    ) {
+        let filter = Filter { packed, ..self.mean };
+        self.weighted.run(kernels, input, &filter, scratch, Output::Sums(acc_mean));
     }
 
     /// Activations with per-weight noise. `acc_mean` may be empty: the mean is computed on the way.
@@ -90,46 +95,20 @@ impl<'m> FirstLayer<'m> {
         &self,
         kernels: Kernels,
         input: &[i8],
-        noise: &[i8],
+        noise: &Filter<'_>,
         acc_mean: &[i32],
         scratch: &mut [i16],
-        mut to: Halves<'_>,
+        to: Halves<'_>,
     ) {
-        let weighted = &self.weighted;
-        if acc_mean.is_empty() {
-            let sets = [self.values, noise];
-            weighted.accumulate(kernels, input, sets, scratch, |index, channel, [mean, noise]| {
-                let bias = &self.bias[channel..];
-                let mut sums = [0; crate::kernels::reference::RUN];
-                let with_bias = sums.iter_mut().zip(mean).zip(bias);
-                with_bias.for_each(|((sum, &acc), &bias)| *sum = acc.wrapping_add(bias));
-                self.combine(index, channel, &sums, noise, &mut to);
-            });
+        let mean = if acc_mean.is_empty() {
+            Mean::Filter(self.mean)
         } else {
-            weighted.accumulate(kernels, input, [noise], scratch, |index, channel, [noise]| {
-                self.combine(index, channel, &acc_mean[index..], noise, &mut to);
-            });
-        }
-    }
-
-    /// Requantizes one run of channels, for both signs of the noise where both are wanted.
-    #[inline(always)]
-    fn combine(&self, index: usize, channel: usize, mean: &[i32], noise: &[i32], to: &mut Halves<'_>) {
-        let (zero_point, clamp) = (self.weighted.y.zero_point, self.weighted.clamp);
-        let sign = if to.negate { -1 } else { 1 };
-        let run = noise.len();
-        let m = &self.multiplier[channel..channel + run];
-        let m_noise = &self.noise_multiplier[channel..channel + run];
-        let terms = mean.iter().zip(noise).zip(m).zip(m_noise);
-        let apply = |out: &mut [i8], sign: i32| {
-            for (out, (((&mean, &noise), &m), &m_noise)) in out.iter_mut().zip(terms.clone()) {
-                *out = number::requantize_sum([mean, sign * noise], [m, m_noise], zero_point, clamp);
-            }
+            Mean::Sums { sums: acc_mean, multiplier: self.mean.multiplier }
         };
-        apply(&mut to.this[index..index + run], sign);
-        if let Some(twin) = to.twin.get_mut(index..index + run) {
-            apply(twin, -sign);
-        }
+        let (zero_point, clamp) = (self.weighted.y.zero_point, self.weighted.clamp);
+        let Halves { this, twin, negate } = to;
+        let output = Output::Noisy(Noisy { mean, zero_point, clamp, this, twin, negate });
+        self.weighted.run(kernels, input, noise, scratch, output);
     }
 
     /// Standard deviation of each output's noise for this input, in output steps per `eps`.
@@ -150,7 +129,7 @@ impl<'m> FirstLayer<'m> {
     pub(crate) fn with_output_noise(&self, acc_mean: &[i32], scale: &[f32], eps: &[i16], to: Halves<'_>) {
         let (zero_point, clamp) = (self.weighted.y.zero_point, self.weighted.clamp);
         let sign = if to.negate { -1.0 } else { 1.0 };
-        let terms = acc_mean.iter().zip(self.multiplier).zip(scale).zip(eps);
+        let terms = acc_mean.iter().zip(self.mean.multiplier).zip(scale).zip(eps);
         let apply = |out: &mut [i8], sign: f32| {
             for (out, (((&mean, &m), &scale), &eps)) in out.iter_mut().zip(terms.clone()) {
                 let noise = sign * f32::from(eps) * scale;

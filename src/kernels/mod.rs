@@ -1,65 +1,79 @@
-//! Convolutions and dense layers on int8: the inner loops.
+//! The inner loops on int8: convolutions, dense layers, pooling, sums, lookups.
 //!
-//! [`mod@reference`] is the specification, in safe Rust written so that the compiler vectorizes it.
-//! Every `arch/<isa>.rs` must equal it bit for bit; all sums are exact integers, so that their
-//! order does not matter. This is the only folder with `unsafe` code.
+//! [`mod@reference`] is the specification. Every `arch/<isa>` must equal it bit for bit; all sums are
+//! exact integers, so that their order does not matter, and every f32 operation is rounded by itself.
+//! This is the only folder with `unsafe` code.
 //!
-//! A kernel gives accumulators **without bias**, a run of neighbouring output channels of one pixel
-//! at a time, to a closure that knows what becomes of them: `sink(index, channel, accumulators)`,
-//! `index` being that of the first value in the NHWC output. `N` sets of weights share the input.
+//! # A new instruction set
+//! 1. `arch/<isa>.rs` has a type whose value proves that this CPU can run it, and implements [`Isa`]
+//!    for it. Every method of [`Isa`] has the specification as its default: override what is faster.
+//!    Where the compiler alone makes the specification fast, [`reference::finish`] with a
+//!    [`reference::Sweep`] of your own gives the requantization for nothing.
+//! 2. [`Kind`], `each!`, `by_name` and `NAMES` below get one line each, under the same `cfg`.
+//! 3. Weights are read in place (`Filter::values`) unless `packed_bytes` is not 0: then `pack` writes
+//!    them once, in an order of its own, into memory that the caller gave, 64-byte aligned, and
+//!    `Filter::packed` is that memory. Devices with little RAM pack nothing and use at most the
+//!    scratch of [`reference::scratch_values`], so that a host can compute their workspace.
+//! 4. The property table in `tests/kernels.rs` runs every name of `NAMES` that this CPU can run.
+//!
+//! Draws side by side are images of one batch: tensors are `[images, height, width, channels]`, so
+//! that every weight loaded serves all of them.
 
 mod arch;
+mod isa;
+mod operation;
 pub mod reference;
 
-use crate::artifact::{Layer, Tensor, Window};
+pub(crate) use isa::Isa;
+pub(crate) use operation::{Add, Conv, Dense, Filter, Mean, Noisy, Output};
 
-/// Input and geometry of a convolution, depthwise or not.
-#[derive(Debug, Clone, Copy)]
-pub struct Conv<'a> {
-    /// Input values, `[x.height, x.width, x.channels]`.
-    pub input: &'a [i8],
-    /// Shape and zero point of the input.
-    pub x: Tensor,
-    /// Shape of the output.
-    pub y: Tensor,
-    /// How the window moves.
-    pub window: Window,
-}
+use crate::artifact::{Clamp, Layer};
 
 /// Which kernels run. Holding the value proves that this CPU can run them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernels(Kind);
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Kernels {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=str}", self.name());
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Reference,
+    Reference(isa::Reference),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
 }
 
-macro_rules! dispatch {
-    ($self:ident . $name:ident ($($argument:expr),*)) => {
+/// `each!(kernels, isa => expression)`
+macro_rules! each {
+    ($self:expr, $isa:ident => $call:expr) => {
         match $self.0 {
-            Kind::Reference => reference::$name($($argument),*),
+            Kind::Reference($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            Kind::Avx2(avx2) => avx2.$name($($argument),*),
+            Kind::Avx2($isa) => $call,
         }
     };
 }
 
 impl Kernels {
     /// The specification; runs everywhere.
-    pub const REFERENCE: Self = Self(Kind::Reference);
+    pub const REFERENCE: Self = Self(Kind::Reference(isa::Reference));
 
-    /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS`
-    /// (`reference`, `avx2`) forces one; one that this CPU cannot run is `reference`.
+    /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
+    pub const NAMES: &'static [&'static str] = &["reference", "avx2"];
+
+    /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
+    /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
     #[must_use]
     pub fn detect() -> Self {
         #[cfg(feature = "std")]
         if let Ok(name) = std::env::var("STF_KERNELS") {
             return Self::by_name(&name).unwrap_or(Self::REFERENCE);
         }
-        Self::by_name("avx2").unwrap_or(Self::REFERENCE)
+        Self::NAMES.iter().rev().find_map(|name| Self::by_name(name)).unwrap_or(Self::REFERENCE)
     }
 
     /// Kernels by name; `None` if there are none of this name or this CPU cannot run them.
@@ -68,64 +82,76 @@ impl Kernels {
         match name {
             "reference" => Some(Self::REFERENCE),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            "avx2" => arch::x86_64::Avx2::new().map(|avx2| Self(Kind::Avx2(avx2))),
+            "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
             _ => None,
         }
     }
 
     /// Their name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self.0 {
-            Kind::Reference => "reference",
-            #[cfg(all(target_arch = "x86_64", feature = "std"))]
-            Kind::Avx2(_) => "avx2",
-        }
+    pub fn name(self) -> &'static str {
+        each!(self, isa => isa.name())
     }
 
-    /// Convolution; weights `[y.channels, kernel_h, kernel_w, x.channels]`, scratch of
-    /// [`scratch_values`].
-    pub fn conv2d<const N: usize>(
+    /// Bytes of packed weights of a layer, a multiple of 64; 0 if they are read in place.
+    pub(crate) fn packed_bytes(self, layer: &Layer) -> usize {
+        each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64)
+    }
+
+    /// Writes the packed weights of a layer: `to` has [`Self::packed_bytes`] bytes.
+    pub(crate) fn pack(self, layer: &Layer, filter: &Filter<'_>, to: &mut [u8]) {
+        each!(self, isa => isa.pack(layer, filter, to));
+    }
+
+    /// Number of `i16` of scratch that a layer needs for `images` at a time.
+    pub(crate) fn scratch_values(self, layer: &Layer, images: usize) -> usize {
+        each!(self, isa => isa.scratch_values(layer, images))
+    }
+
+    /// Convolution; weights `[y.channels, kernel_h, kernel_w, x.channels]`.
+    pub(crate) fn conv2d(
         self,
         conv: &Conv<'_>,
-        weights: [&[i8]; N],
+        filter: &Filter<'_>,
         scratch: &mut [i16],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
+        output: Output<'_>,
     ) {
-        dispatch!(self.conv2d(conv, weights, scratch, sink));
+        each!(self, isa => isa.conv2d(conv, filter, scratch, output));
     }
 
     /// Depthwise convolution; weights `[kernel_h, kernel_w, channels]`.
-    pub fn depthwise<const N: usize>(
+    pub(crate) fn depthwise(
         self,
         conv: &Conv<'_>,
-        weights: [&[i8]; N],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
     ) {
-        dispatch!(self.depthwise(conv, weights, sink));
+        each!(self, isa => isa.depthwise(conv, filter, scratch, output));
     }
 
-    /// Dense layer of `outputs` rows; weights `[outputs, inputs]`.
-    pub fn dense<const N: usize>(
-        self,
-        input: &[i8],
-        zero_point: i8,
-        outputs: usize,
-        weights: [&[i8]; N],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
-    ) {
-        dispatch!(self.dense(input, zero_point, outputs, weights, sink));
+    /// Dense layer; weights `[outputs, inputs]`.
+    pub(crate) fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+        each!(self, isa => isa.dense(dense, filter, output));
     }
-}
 
-/// Number of `i16` that a layer's kernel needs as scratch.
-#[must_use]
-pub fn scratch_values(layer: &Layer) -> usize {
-    match layer {
-        Layer::Conv2d { input, window, .. } => {
-            let patch = (window.area() as usize).saturating_mul(usize::from(input.channels));
-            if patch <= reference::SHORT_PATCH { patch * reference::PIXELS } else { patch }
-        }
-        _ => 0,
+    /// Maximum over windows; padding never wins.
+    pub(crate) fn max_pool(self, conv: &Conv<'_>, y: &mut [i8]) {
+        each!(self, isa => isa.max_pool(conv, y));
+    }
+
+    /// Mean over windows; see [`Layer::AvgPool`].
+    pub(crate) fn avg_pool(self, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+        each!(self, isa => isa.avg_pool(conv, count_padding, clamp, y));
+    }
+
+    /// Element-wise sum; see [`Layer::Add`]. An addend that is `None` is what `y` holds.
+    pub(crate) fn add(self, add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        each!(self, isa => isa.add(add, a, b, y));
+    }
+
+    /// Any unary function by its 256 values, indexed by `q + 128`; `None` is what `y` holds.
+    pub(crate) fn lookup(self, table: &[i8; 256], x: Option<&[i8]>, y: &mut [i8]) {
+        each!(self, isa => isa.lookup(table, x, y));
     }
 }

@@ -1,39 +1,50 @@
-//! Each kind of layer on the arena of one draw.
+//! Each kind of layer on the arena of the draws that run side by side.
 
 mod elementwise;
-mod pool;
 pub(crate) mod weighted;
 
 use crate::artifact::{Layer, Model, Tensor};
-use crate::kernels::Kernels;
+use crate::kernels::{Conv, Kernels};
 use core::ops::Range;
 
-/// The memory that one layer of one draw works on.
+/// The memory that one layer works on, for all draws side by side.
 #[derive(Debug)]
 pub struct Frame<'a> {
     /// The network's quantized input, which layer 0 reads.
     pub input: &'a [i8],
-    /// Activations of this draw.
+    /// Activations of `tile` draws: a tensor is `[draws, height, width, channels]` at `tile` times its
+    /// offset.
     pub arena: &'a mut [i8],
-    /// Scratch of [`scratch_values`](crate::kernels::scratch_values) for the largest layer.
+    /// Scratch for the largest layer.
     pub scratch: &'a mut [i16],
-    /// The network's f32 outputs, which the last layer writes.
+    /// The network's f32 outputs, which the last layer writes: `[draws, outputs]`.
     pub outputs: &'a mut [f32],
+    /// This layer's packed weights; empty if the kernels read them in place.
+    pub packed: &'a [u8],
+    /// Draws that the arena has room for.
+    pub tile: usize,
+    /// Draws that run; at most `tile`, and 1 in layer 0.
+    pub draws: usize,
 }
 
-/// Bytes of a tensor in the arena.
-pub(crate) fn range(tensor: &Tensor) -> Range<usize> {
-    let start = tensor.offset as usize;
-    start..start.saturating_add(tensor.len() as usize)
+/// Bytes of a tensor in an arena of `tile` draws, of which `draws` run.
+pub(crate) fn range(tensor: &Tensor, tile: usize, draws: usize) -> Range<usize> {
+    let start = (tensor.offset as usize).saturating_mul(tile);
+    start..start.saturating_add((tensor.len() as usize).saturating_mul(draws))
 }
 
 impl Frame<'_> {
+    fn range(&self, tensor: &Tensor) -> Range<usize> {
+        range(tensor, self.tile, self.draws)
+    }
+
     /// The input values of a layer, and its place in the arena to write to; they do not overlap.
     fn ends(&mut self, first: bool, x: &Tensor, y: &Tensor) -> Option<(&[i8], &mut [i8], &mut [i16])> {
+        let [x, y] = [x, y].map(|tensor| self.range(tensor));
         if first {
-            return Some((self.input, self.arena.get_mut(range(y))?, self.scratch));
+            return Some((self.input, self.arena.get_mut(y)?, self.scratch));
         }
-        let [x, y] = self.arena.get_disjoint_mut([range(x), range(y)]).ok()?;
+        let [x, y] = self.arena.get_disjoint_mut([x, y]).ok()?;
         Some((x, y, self.scratch))
     }
 }
@@ -57,20 +68,20 @@ pub fn run(
         }
         Layer::MaxPool { input, output, window } => {
             let (x, y, _) = frame.ends(first, input, output)?;
-            pool::max(x, input, y, output, window);
+            kernels.max_pool(&Conv { input: x, x: *input, y: *output, window: *window }, y);
             Some(())
         }
         Layer::AvgPool { input, output, window, count_padding, clamp } => {
             let (x, y, _) = frame.ends(first, input, output)?;
-            pool::average(x, input, y, output, window, *count_padding, *clamp);
+            let pool = Conv { input: x, x: *input, y: *output, window: *window };
+            kernels.avg_pool(&pool, *count_padding, *clamp, y);
             Some(())
         }
         Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp } => {
-            let add = elementwise::Add::new(a, b, output, [*multiplier_a, *multiplier_b], *clamp);
-            add.run(frame.arena)
+            elementwise::add(kernels, [a, b, output], [*multiplier_a, *multiplier_b], *clamp, frame)
         }
         Layer::Lookup { input, output, table } => {
-            elementwise::lookup(first, input, output, model.i8s(*table), frame)
+            elementwise::lookup(kernels, first, input, output, model.i8s(*table), frame)
         }
         Layer::Dequantize { input } => elementwise::dequantize(first, input, frame),
     }
@@ -78,6 +89,7 @@ pub fn run(
 
 /// The input values of a layer that writes f32 outputs, and those outputs.
 fn to_outputs<'f>(first: bool, x: &Tensor, frame: &'f mut Frame<'_>) -> Option<(&'f [i8], &'f mut [f32])> {
-    let input = if first { frame.input } else { frame.arena.get(range(x))? };
+    let range = frame.range(x);
+    let input = if first { frame.input } else { frame.arena.get(range)? };
     Some((input, frame.outputs))
 }

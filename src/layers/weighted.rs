@@ -1,9 +1,8 @@
-//! Layers with weights: bias and requantization around the kernels.
+//! Layers with weights.
 
 use super::{Frame, to_outputs};
 use crate::artifact::{Clamp, Layer, Model, Tensor, Weights};
-use crate::kernels::{Conv, Kernels};
-use crate::number;
+use crate::kernels::{Conv, Dense, Filter, Kernels, Output};
 
 /// A layer with int8 weights and int8 outputs, whatever its geometry.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +11,7 @@ pub(crate) struct Weighted {
     pub(crate) y: Tensor,
     pub(crate) weights: Weights,
     pub(crate) clamp: Clamp,
-    layer: Layer,
+    pub(crate) layer: Layer,
 }
 
 impl Weighted {
@@ -28,23 +27,29 @@ impl Weighted {
         }
     }
 
-    /// Accumulators without bias, to `sink(index, channel, accumulators of each set of weights)`.
+    /// Runs the layer with any filter of its shape on `input`, `[images, height, width, channels]`.
     #[inline]
-    pub(crate) fn accumulate<const N: usize>(
+    pub(crate) fn run(
         &self,
         kernels: Kernels,
         input: &[i8],
-        weights: [&[i8]; N],
+        filter: &Filter<'_>,
         scratch: &mut [i16],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
+        output: Output<'_>,
     ) {
         let conv = |window| Conv { input, x: self.x, y: self.y, window };
         match self.layer {
-            Layer::Conv2d { window, .. } => kernels.conv2d(&conv(window), weights, scratch, sink),
-            Layer::DepthwiseConv2d { window, .. } => kernels.depthwise(&conv(window), weights, sink),
-            _ => kernels.dense(input, self.x.zero_point, self.y.channels.into(), weights, sink),
+            Layer::Conv2d { window, .. } => kernels.conv2d(&conv(window), filter, scratch, output),
+            Layer::DepthwiseConv2d { window, .. } => {
+                kernels.depthwise(&conv(window), filter, scratch, output);
+            }
+            _ => kernels.dense(&dense(input, &self.x, self.y.channels.into()), filter, output),
         }
     }
+}
+
+fn dense<'a>(input: &'a [i8], x: &Tensor, outputs: usize) -> Dense<'a> {
+    Dense { input, inputs: (x.len() as usize).max(1), outputs, zero_point: x.zero_point }
 }
 
 /// Convolution, depthwise or not, or dense layer.
@@ -56,15 +61,10 @@ pub(super) fn run(
     frame: &mut Frame<'_>,
 ) -> Option<()> {
     let weighted = Weighted::new(layer)?;
-    let (values, bias, multiplier) = parameters(model, &weighted.weights);
+    let filter = filter(model, &weighted.weights, frame.packed);
     let (zero_point, clamp) = (weighted.y.zero_point, weighted.clamp);
     let (x, y, scratch) = frame.ends(first, &weighted.x, &weighted.y)?;
-    weighted.accumulate(kernels, x, [values], scratch, |index, channel, [acc]| {
-        let (out, bias, m) = (&mut y[index..], &bias[channel..], &multiplier[channel..]);
-        for (((&acc, out), &bias), &m) in acc.iter().zip(out).zip(bias).zip(m) {
-            *out = number::requantize(acc.wrapping_add(bias), m, zero_point, clamp);
-        }
-    });
+    weighted.run(kernels, x, &filter, scratch, Output::Int8 { y, zero_point, clamp });
     Some(())
 }
 
@@ -77,18 +77,30 @@ pub(super) fn dense_output(
     weights: &Weights,
     frame: &mut Frame<'_>,
 ) -> Option<()> {
-    let (values, bias, multiplier) = parameters(model, weights);
+    let filter = filter(model, weights, frame.packed);
     let (x, outputs) = to_outputs(first, input, frame)?;
-    kernels.dense(x, input.zero_point, bias.len(), [values], |index, channel, [acc]| {
-        let (out, bias, m) = (&mut outputs[index..], &bias[channel..], &multiplier[channel..]);
-        for (((&acc, out), &bias), &m) in acc.iter().zip(out).zip(bias).zip(m) {
-            *out = acc.wrapping_add(bias) as f32 * m;
-        }
-    });
+    kernels.dense(&dense(x, input, filter.bias.len()), &filter, Output::Real(outputs));
     Some(())
 }
 
-/// Weights, biases and multipliers.
-pub(crate) fn parameters<'a>(model: &Model<'a>, weights: &Weights) -> (&'a [i8], &'a [i32], &'a [f32]) {
-    (model.i8s(weights.values), model.i32s(weights.bias), model.f32s(weights.multiplier))
+/// Weights, biases and multipliers of a layer, and what the kernels packed of them.
+pub(crate) fn filter<'a>(model: &Model<'a>, weights: &Weights, packed: &'a [u8]) -> Filter<'a> {
+    Filter {
+        values: model.i8s(weights.values),
+        bias: model.i32s(weights.bias),
+        multiplier: model.f32s(weights.multiplier),
+        packed,
+    }
+}
+
+/// Packs the weights of every layer, one after another, for kernels that do.
+pub(crate) fn pack(model: &Model<'_>, kernels: Kernels, packed: &mut [u8]) {
+    let mut rest = packed;
+    for layer in model.layers() {
+        let Some(weights) = layer.weights() else { continue };
+        let Some(to) = rest.split_off_mut(..kernels.packed_bytes(&layer)) else { return };
+        if !to.is_empty() {
+            kernels.pack(&layer, &filter(model, &weights, &[]), to);
+        }
+    }
 }

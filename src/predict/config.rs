@@ -1,5 +1,7 @@
 //! How to predict.
 
+use crate::artifact::Model;
+use crate::kernels::Kernels;
 use core::fmt;
 
 /// How many passes a prediction averages.
@@ -11,6 +13,21 @@ pub enum Samples {
     /// This many draws of the first layer, 1 to [`Config::MAX_SAMPLES`]. On a plain artifact, whose
     /// draws would all be the same, it is one pass, and the prediction says so.
     MonteCarlo(u16),
+    /// As many draws as the artifact's rule needs to settle the class: see
+    /// [`Adaptive`](crate::artifact::Adaptive). On a plain artifact it is one pass.
+    Adaptive,
+}
+
+impl Samples {
+    /// The greatest number of passes that a result of this model averages.
+    #[must_use]
+    pub fn most(self, model: &Model<'_>) -> u16 {
+        match self {
+            Self::Mean => 1,
+            Self::MonteCarlo(samples) => samples,
+            Self::Adaptive => model.manifest().adaptive.map_or(1, |rule| rule.samples_max),
+        }
+    }
 }
 
 /// Whether every prediction has draws of its own.
@@ -44,11 +61,20 @@ pub struct Config {
     /// first activations) for all draws of an input, instead of computing them again: more memory,
     /// less time, same result.
     pub cache_mean: bool,
+    /// Kernels that run; `None`: the fastest of this CPU. Changes no result, but the workspace's size:
+    /// some keep packed weights there. [`Kernels::REFERENCE`] needs as much as any device does.
+    pub kernels: Option<Kernels>,
 }
 
 impl Config {
     /// Most draws of one prediction.
     pub const MAX_SAMPLES: u16 = 1024;
+
+    /// The kernels that these settings choose on this CPU.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels.unwrap_or_else(Kernels::detect)
+    }
 }
 
 impl Default for Config {
@@ -61,6 +87,7 @@ impl Default for Config {
             antithetic: true,
             tile: 1,
             cache_mean: true,
+            kernels: None,
         }
     }
 }
@@ -77,6 +104,11 @@ pub enum ConfigError {
     },
     /// The tile is zero.
     Tile,
+    /// Adaptive samples that the artifact's rule does not cover.
+    Adaptive {
+        /// What is missing.
+        expected: &'static str,
+    },
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
         /// Its length in bytes.
@@ -94,6 +126,7 @@ impl fmt::Display for ConfigError {
             Self::Samples { found } => {
                 write!(f, "samples: found {found}, expected 1 to {}", Config::MAX_SAMPLES)
             }
+            Self::Adaptive { expected } => write!(f, "adaptive samples: expected {expected}"),
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

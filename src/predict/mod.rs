@@ -3,12 +3,14 @@
 //! A [`Predictor`] couples a checked [`Model`](crate::Model), a [`Config`] and a workspace. The
 //! result of a prediction does not depend on how the work is laid out (`tile`, `cache_mean`).
 
+mod adaptive;
 mod config;
 mod input;
 mod predictor;
 mod summary;
 mod workspace;
 
+pub use adaptive::{Checks, Decision};
 pub use config::{Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};

@@ -1,12 +1,14 @@
 //! The loop over draws.
 
-use super::config::{Config, ConfigError, Draws};
+use super::adaptive::{Checks, Decision};
+use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Model, NoiseKind, Task};
 use crate::bayes::{FirstLayer, Halves, draw_outputs};
 use crate::kernels::Kernels;
+use crate::layers::weighted::pack;
 use crate::layers::{self, Frame};
 
 /// One of the passes of a prediction.
@@ -37,9 +39,20 @@ pub struct Predictor<'m, 'w> {
     buffers: Buffers<'w>,
 }
 
+/// How far a prediction has come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Passes that the summary holds.
+    samples: u16,
+    /// Passes run.
+    passes: u16,
+    /// Sum of the entropies of those that the summary holds.
+    entropy: f32,
+}
+
 impl Model<'_> {
     /// Bytes of workspace that a [`Predictor`] with these settings needs: exact, 15 bytes of room to
-    /// align its start included.
+    /// align its start included (63 where kernels keep packed weights there).
     ///
     /// # Errors
     /// If a setting is out of range, or the workspace would not fit this target's address space.
@@ -64,16 +77,18 @@ impl<'m, 'w> Predictor<'m, 'w> {
         }
         let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
         let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
-        let kernels = Kernels::detect();
+        let kernels = config.kernels();
+        pack(model, kernels, buffers.packed);
         let mut predictor =
             Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
         predictor.draw_fixed();
         Ok(predictor)
     }
 
-    /// Runs other kernels than the detected ones; the results are the same.
-    pub fn set_kernels(&mut self, kernels: Kernels) {
-        self.kernels = kernels;
+    /// The kernels that run.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
     }
 
     /// The settings.
@@ -82,7 +97,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         &self.config
     }
 
-    /// Passes that a prediction averages.
+    /// Passes that a prediction averages; with [`Samples::Adaptive`], at most.
     #[must_use]
     pub fn samples(&self) -> u16 {
         self.layout.passes
@@ -117,28 +132,97 @@ impl<'m, 'w> Predictor<'m, 'w> {
         input: Input<'_>,
         mut each: impl FnMut(u16, &[f32]),
     ) -> Result<Prediction<'_>, PredictError> {
+        let rule = match self.config.samples {
+            Samples::Adaptive => self.model.manifest().adaptive,
+            _ => None,
+        };
+        let threshold = rule.map_or(f32::INFINITY, |rule| rule.threshold);
+        let checks = rule.map(|rule| Checks::of(&rule));
+        self.run(input, checks, &mut each, &mut |_, mean| Decision::of(mean).margin >= threshold)
+    }
+
+    /// Predicts one input with a stopping rule of the caller's own: `settled(draws, mean)` says after
+    /// the draws that `checks` names (0 is the mean pass), short of the last, whether their mean
+    /// probabilities (or values) shall be the result. On a plain model it is not asked.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn predict_until(
+        &mut self,
+        input: Input<'_>,
+        checks: Checks,
+        mut settled: impl FnMut(u16, &[f32]) -> bool,
+    ) -> Result<Prediction<'_>, PredictError> {
+        self.run(input, Some(checks), &mut |_, _| {}, &mut settled)
+    }
+
+    /// The loop over draws.
+    fn run(
+        &mut self,
+        input: Input<'_>,
+        checks: Option<Checks>,
+        each: &mut dyn FnMut(u16, &[f32]),
+        settled: &mut dyn FnMut(u16, &[f32]) -> bool,
+    ) -> Result<Prediction<'_>, PredictError> {
         self.load(input)?;
-        let Layout { passes, tile, outputs, .. } = self.layout;
-        let manifest = self.model.manifest();
-        let classify = manifest.task == Task::Classification;
-        let temperature = classify.then_some(manifest.temperature);
-        Summary::clear(self.buffers.mean, self.buffers.spread);
-        let (mut samples, mut entropy) = (0, 0.0);
-        for start in (0..passes).step_by(tile.into()) {
-            let count = tile.min(passes - start);
-            self.run_tile(start, count).ok_or(PredictError::Inconsistent)?;
-            let buffers = &mut self.buffers;
-            let mut summary = Summary::resume(buffers.mean, buffers.spread, samples, entropy);
-            let lanes = buffers.outputs.chunks_exact_mut(outputs).take(count.into());
-            for (draw, outputs) in (start..).zip(lanes) {
-                each(draw, outputs);
-                summary.push(outputs, temperature);
+        let Layout { passes, tile, .. } = self.layout;
+        let checks = checks.filter(|_| self.first.is_some());
+        let mut progress = Progress::default();
+        self.clear();
+        if checks.is_some_and(|checks| checks.min == 0) {
+            self.run_mean().ok_or(PredictError::Inconsistent)?;
+            self.summarize(&mut progress, 1, &mut |_, _| {});
+            if settled(0, self.buffers.mean) {
+                return Ok(self.finish(progress));
             }
-            (samples, entropy) = (summary.samples, summary.entropy);
+            progress = Progress { passes: 1, ..Progress::default() };
+            self.clear();
         }
-        self.counter = self.counter.wrapping_add(1);
+        self.share();
+        let check_after = |draws| checks.map_or(passes, |checks| checks.after(draws).min(passes));
+        let mut check = check_after(0);
+        while progress.samples < passes {
+            let start = progress.samples;
+            let count = tile.min(check - start);
+            self.run_tile(start, count).ok_or(PredictError::Inconsistent)?;
+            self.summarize(&mut progress, count, each);
+            if progress.samples == check && check < passes {
+                if settled(check, self.buffers.mean) {
+                    break;
+                }
+                check = check_after(check);
+            }
+        }
+        Ok(self.finish(progress))
+    }
+
+    /// Forgets all draws.
+    fn clear(&mut self) {
+        Summary::clear(self.buffers.mean, self.buffers.spread);
+    }
+
+    /// Adds the outputs of the first `count` lanes.
+    fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
+        let manifest = self.model.manifest();
+        let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
-        Ok(Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify))
+        let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
+        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs).take(count.into());
+        for (draw, outputs) in (progress.samples..).zip(lanes) {
+            each(draw, outputs);
+            summary.push(outputs, temperature);
+        }
+        (progress.samples, progress.entropy) = (summary.samples, summary.entropy);
+        progress.passes += count;
+    }
+
+    /// The result of what was summarized; the next prediction has the next counter.
+    fn finish(&mut self, progress: Progress) -> Prediction<'_> {
+        self.counter = self.counter.wrapping_add(1);
+        let classify = self.model.manifest().task == Task::Classification;
+        let buffers = &mut self.buffers;
+        let Progress { samples, passes, entropy } = progress;
+        Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify, passes)
     }
 
     /// Runs one pass and shows every int8 tensor right after the layer that wrote it:
@@ -159,64 +243,87 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(PredictError::Draw { found, samples: self.layout.passes });
         }
         self.load(input)?;
+        self.share();
         let model = self.model;
+        let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
             let done = match pass {
                 Pass::Draw(draw) if index == 0 && self.first.is_some() => {
+                    packed += self.kernels.packed_bytes(&layer);
                     self.run_first(draw, 0, 1).map(|_| ())
                 }
-                _ => self.run_layer(index, &layer, 0),
+                _ => self.run_layer(index, &layer, &mut packed, 1),
             };
             done.ok_or(PredictError::Inconsistent)?;
             if let Some(output) = layer.output() {
-                let values = self.buffers.arenas.get(layers::range(&output));
+                let values = self.buffers.arena.get(layers::range(&output, self.layout.tile.into(), 1));
                 each(index, &layer, values.ok_or(PredictError::Inconsistent)?);
             }
         }
         self.buffers.outputs.get(..self.layout.outputs).ok_or(PredictError::Inconsistent)
     }
 
-    /// Quantizes the input and computes what all its draws share.
+    /// Quantizes the input.
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
+        input.quantize(self.model, self.buffers.input)
+    }
+
+    /// Computes what all draws of the input share.
+    fn share(&mut self) {
         let buffers = &mut self.buffers;
-        input.quantize(self.model, buffers.input)?;
         if let Some(first) = &self.first {
             if !buffers.acc_mean.is_empty() {
-                first.mean(self.kernels, buffers.input, buffers.scratch, buffers.acc_mean);
+                // Layer 0 is packed first.
+                let packed = &*buffers.packed;
+                first.mean(self.kernels, buffers.input, packed, buffers.scratch, buffers.acc_mean);
             }
             first.output_noise_scale(buffers.input, buffers.noise_scale);
         }
-        Ok(())
+    }
+
+    /// The pass without noise, in the first lane.
+    fn run_mean(&mut self) -> Option<()> {
+        let (model, mut packed) = (self.model, 0);
+        model
+            .layers()
+            .enumerate()
+            .try_for_each(|(index, layer)| self.run_layer(index, &layer, &mut packed, 1))
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let model = self.model;
-        let mut skip = 0;
-        if self.first.is_some() {
-            let mut lane = 0;
-            while lane < count {
-                lane += self.run_first(start + lane, lane, count)?;
+        let mut packed = 0;
+        for (index, layer) in model.layers().enumerate() {
+            if index == 0 && self.first.is_some() {
+                packed += self.kernels.packed_bytes(&layer);
+                let mut lane = 0;
+                while lane < count {
+                    lane += self.run_first(start + lane, lane, count)?;
+                }
+            } else {
+                self.run_layer(index, &layer, &mut packed, count)?;
             }
-            skip = 1;
-        }
-        for (index, layer) in model.layers().enumerate().skip(skip) {
-            (0..count).try_for_each(|lane| self.run_layer(index, &layer, lane))?;
         }
         Some(())
     }
 
-    /// One layer without noise, in one lane.
-    fn run_layer(&mut self, index: usize, layer: &Layer, lane: u16) -> Option<()> {
-        let Layout { arena, outputs, .. } = self.layout;
-        let lane = usize::from(lane);
+    /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
+    /// on to the next layer's.
+    fn run_layer(&mut self, index: usize, layer: &Layer, packed: &mut usize, draws: u16) -> Option<()> {
+        let start = *packed;
+        *packed += self.kernels.packed_bytes(layer);
         let buffers = &mut self.buffers;
+        let draws = usize::from(draws);
         let mut frame = Frame {
             input: buffers.input,
-            arena: buffers.arenas.get_mut(lane * arena..(lane + 1) * arena)?,
+            arena: buffers.arena,
             scratch: buffers.scratch,
-            outputs: buffers.outputs.get_mut(lane * outputs..(lane + 1) * outputs)?,
+            outputs: buffers.outputs.get_mut(..draws * self.layout.outputs)?,
+            packed: buffers.packed.get(start..*packed)?,
+            tile: self.layout.tile.into(),
+            draws,
         };
         layers::run(self.model, self.kernels, index, layer, &mut frame)
     }
@@ -229,17 +336,19 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let partner = antithetic && !negate && draw + 1 < self.layout.passes;
         let slot = self.draw_stream(stream);
         let first = self.first?;
-        let range = layers::range(&first.weighted.y);
+        let y = &first.weighted.y;
+        let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
-        let mut lanes = buffers.arenas.chunks_exact_mut(self.layout.arena).skip(lane.into());
-        let this = lanes.next()?.get_mut(range.clone())?;
+        let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
+        let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
+        let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
             this.copy_from_slice(buffers.twin);
             return Some(1);
         }
         let beside = partner && lane + 1 < count;
         let twin: &mut [i8] = if beside {
-            lanes.next()?.get_mut(range)?
+            lanes.next()?
         } else if partner && !buffers.twin.is_empty() {
             self.twin_of = Some(stream);
             buffers.twin
@@ -249,9 +358,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let to = Halves { this, twin, negate };
         match first.kind() {
             NoiseKind::Weights => {
-                let noise = slot_of(buffers.noise_weights, self.layout.noise_weights, slot)?;
+                let Layout { noise_weights, packed_noise, .. } = self.layout;
+                let packed = slot_of(buffers.packed_noise, packed_noise, slot)?;
+                let noise_slot = if packed_noise > 0 { 0 } else { slot };
+                let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
+                let noise = first.noise_filter(noise, packed);
                 let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
-                first.with_weight_noise(self.kernels, input, noise, acc_mean, scratch, to);
+                first.with_weight_noise(self.kernels, input, &noise, acc_mean, scratch, to);
             }
             NoiseKind::Outputs => {
                 let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
@@ -285,13 +398,20 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     fn fill_slot(&mut self, slot: usize, stream: u64) {
         let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
-        let Layout { noise_weights, noise_outputs, .. } = self.layout;
+        let Layout { noise_weights, noise_outputs, packed_noise, .. } = self.layout;
         let seed = self.config.seed;
         match first.kind() {
             NoiseKind::Weights => {
-                let weights = buffers.noise_weights.get_mut(slot * noise_weights..).unwrap_or_default();
-                let count = noise_weights.min(weights.len());
-                first.draw_weights(seed, stream, &mut weights[..count]);
+                let at = if packed_noise > 0 { 0 } else { slot * noise_weights };
+                let weights = buffers.noise_weights.get_mut(at..at + noise_weights).unwrap_or_default();
+                first.draw_weights(seed, stream, weights);
+                let packed = slot * packed_noise..(slot + 1) * packed_noise;
+                if let Some(packed) = buffers.packed_noise.get_mut(packed)
+                    && !packed.is_empty()
+                {
+                    let noise = first.noise_filter(weights, &[]);
+                    self.kernels.pack(&first.weighted.layer, &noise, packed);
+                }
             }
             NoiseKind::Outputs => {
                 let eps = buffers.noise_outputs.get_mut(slot * noise_outputs..).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What a prediction returns.
 
+use super::adaptive::Decision;
 use crate::number;
 
 /// Result of one prediction; the slices live in the workspace until the next one.
@@ -13,6 +14,9 @@ pub struct Prediction<'a> {
     pub spread: &'a [f32],
     /// Passes that were averaged.
     pub samples: u16,
+    /// Passes through the network that it took: `samples`, and one more if a mean pass came first and
+    /// did not settle the class.
+    pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
 }
@@ -71,24 +75,19 @@ impl<'a> Summary<'a> {
         }
     }
 
-    pub(super) fn finish(self, classify: bool) -> Prediction<'a> {
+    pub(super) fn finish(self, classify: bool, passes: u16) -> Prediction<'a> {
         let n = f32::from(self.samples.max(1));
         for squares in self.spread.iter_mut() {
             *squares = number::sqrt((*squares / n).max(0.0));
         }
         let mean: &'a [f32] = self.mean;
         let classification = classify.then(|| classification(mean, self.entropy / n));
-        Prediction { mean, spread: self.spread, samples: self.samples, classification }
+        Prediction { mean, spread: self.spread, samples: self.samples, passes, classification }
     }
 }
 
 fn classification(probabilities: &[f32], expected_entropy: f32) -> Classification {
-    let (mut class, mut confidence) = (0, f32::NEG_INFINITY);
-    for (index, &p) in probabilities.iter().enumerate() {
-        if p > confidence {
-            (class, confidence) = (index as u16, p);
-        }
-    }
+    let Decision { class, confidence, .. } = Decision::of(probabilities);
     let predictive_entropy = number::entropy(probabilities);
     let mutual_information = (predictive_entropy - expected_entropy).max(0.0);
     Classification { class, confidence, predictive_entropy, expected_entropy, mutual_information }

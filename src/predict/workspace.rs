@@ -1,12 +1,15 @@
 //! The caller's memory, cut into typed buffers.
 
 use super::config::{Config, ConfigError, Draws, Samples};
-use crate::artifact::{Model, NoiseKind};
+use crate::artifact::{Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
-use crate::kernels::scratch_values;
+use crate::kernels::Kernels;
 
-/// Every buffer starts at a multiple of this many bytes.
+/// Every buffer starts at a multiple of this many bytes,
 const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
+
+/// or of this many, a cache line, if kernels pack weights.
+const LINE: usize = 64;
 
 /// Number of elements of every buffer, and the loop structure they follow from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +29,10 @@ pub(super) struct Layout {
     pub(super) noise_outputs: usize,
     /// Streams kept in memory.
     stored: usize,
+    /// Bytes of packed weights of all layers; 0 if they are read in place.
+    packed: usize,
+    /// Bytes of the packed noise weights of one stream.
+    pub(super) packed_noise: usize,
     twin: usize,
     scratch: usize,
     /// Bytes of one arena, rounded up.
@@ -38,6 +45,7 @@ impl Layout {
     pub(super) fn new(model: &Model<'_>, config: &Config) -> Result<Self, ConfigError> {
         let samples = match config.samples {
             Samples::Mean => None,
+            Samples::Adaptive => adaptive_samples(model, config)?,
             Samples::MonteCarlo(n) if (1..=Config::MAX_SAMPLES).contains(&n) => Some(n),
             Samples::MonteCarlo(found) => return Err(ConfigError::Samples { found }),
         };
@@ -45,6 +53,7 @@ impl Layout {
             return Err(ConfigError::Tile);
         }
         let manifest = model.manifest();
+        let kernels = config.kernels();
         let mut layout = Self {
             passes: 1,
             tile: 1,
@@ -55,20 +64,24 @@ impl Layout {
             noise_weights: 0,
             noise_outputs: 0,
             stored: 0,
+            packed: model.layers().map(|layer| kernels.packed_bytes(&layer)).sum(),
+            packed_noise: 0,
             twin: 0,
-            scratch: model.layers().map(|layer| scratch_values(&layer)).max().unwrap_or(0),
+            scratch: 0,
             arena: (manifest.arena_bytes as usize)
                 .checked_next_multiple_of(ALIGNMENT)
                 .ok_or(ConfigError::TooLarge)?,
             outputs: manifest.outputs.into(),
         };
         if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
-            layout.add_noise(config, samples, &first);
+            layout.add_noise(config, kernels, samples, &first);
         }
+        let tile = layout.tile.into();
+        layout.scratch = model.layers().map(|layer| kernels.scratch_values(&layer, tile)).max().unwrap_or(0);
         Ok(layout)
     }
 
-    fn add_noise(&mut self, config: &Config, samples: u16, first: &FirstLayer<'_>) {
+    fn add_noise(&mut self, config: &Config, kernels: Kernels, samples: u16, first: &FirstLayer<'_>) {
         self.passes = samples;
         self.tile = config.tile.min(samples);
         self.streams = if config.antithetic { samples.div_ceil(2) } else { samples };
@@ -80,6 +93,7 @@ impl Layout {
         match first.kind() {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
+                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
                 if config.cache_mean {
                     self.acc_mean = outputs;
                     let splits_pairs = config.antithetic && self.tile % 2 == 1 && self.tile < samples;
@@ -95,14 +109,26 @@ impl Layout {
         }
     }
 
+    /// Streams of noise weights in the order of the weights: packed ones are drawn there first.
+    fn unpacked(&self) -> usize {
+        if self.packed_noise > 0 { self.stored.min(1) } else { self.stored }
+    }
+
+    fn alignment(&self) -> usize {
+        if self.packed > 0 { LINE } else { ALIGNMENT }
+    }
+
     /// Bytes of the workspace, with room to align its start.
     pub(super) fn bytes(&self) -> Option<usize> {
         let tile = usize::from(self.tile);
+        let alignment = self.alignment();
         let sections = [
+            Some(self.packed),
+            self.packed_noise.checked_mul(self.stored),
             Some(self.input),
             self.acc_mean.checked_mul(4),
             self.noise_scale.checked_mul(4),
-            self.noise_weights.checked_mul(self.stored),
+            self.noise_weights.checked_mul(self.unpacked()),
             self.noise_outputs.checked_mul(2).and_then(|n| n.checked_mul(self.stored)),
             Some(self.twin),
             self.scratch.checked_mul(2),
@@ -111,30 +137,48 @@ impl Layout {
             self.outputs.checked_mul(4),
             self.outputs.checked_mul(4),
         ];
-        sections.into_iter().try_fold(ALIGNMENT - 1, |sum, bytes| {
-            sum.checked_add(bytes?.checked_next_multiple_of(ALIGNMENT)?)
+        sections.into_iter().try_fold(alignment - 1, |sum, bytes| {
+            sum.checked_add(bytes?.checked_next_multiple_of(alignment)?)
         })
     }
+}
+
+/// The greatest number of draws of the artifact's rule, which holds for the kind of draws that it was
+/// fitted with; `None` for a plain model.
+fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, ConfigError> {
+    let Manifest { posterior: Some(_), adaptive, .. } = model.manifest() else { return Ok(None) };
+    let expected = match adaptive {
+        None => "an artifact with an adaptive rule",
+        Some(_) if config.draws == Draws::Fixed => "fresh draws",
+        Some(rule) if rule.antithetic && !config.antithetic => "antithetic draws",
+        Some(rule) if config.antithetic && !rule.antithetic => "draws that are not antithetic",
+        Some(rule) => return Ok(Some(rule.samples_max)),
+    };
+    Err(ConfigError::Adaptive { expected })
 }
 
 /// The buffers.
 #[derive(Debug)]
 pub(super) struct Buffers<'w> {
+    /// Packed weights of each layer that has any.
+    pub(super) packed: &'w mut [u8],
+    /// `[stored streams, packed noise weights]`
+    pub(super) packed_noise: &'w mut [u8],
     /// Quantized input.
     pub(super) input: &'w mut [i8],
     /// First layer's mean accumulators; empty if they are not kept.
     pub(super) acc_mean: &'w mut [i32],
     /// Noise of each output of the first layer for this input, per unit of `eps`.
     pub(super) noise_scale: &'w mut [f32],
-    /// `[stored streams, weights]`
+    /// `[stored streams, weights]`; of one stream only if noise weights are packed.
     pub(super) noise_weights: &'w mut [i8],
     /// `[stored streams, outputs of the first layer]`
     pub(super) noise_outputs: &'w mut [i16],
     /// First activations of the second draw of a pair that a tile splits.
     pub(super) twin: &'w mut [i8],
     pub(super) scratch: &'w mut [i16],
-    /// `[tile, arena]`
-    pub(super) arenas: &'w mut [i8],
+    /// Activations of all draws side by side; see [`Frame`](crate::layers::Frame).
+    pub(super) arena: &'w mut [i8],
     /// `[tile, outputs]`
     pub(super) outputs: &'w mut [f32],
     pub(super) mean: &'w mut [f32],
@@ -145,17 +189,20 @@ impl<'w> Buffers<'w> {
     /// Cuts an unaligned workspace of at least `layout.bytes()` bytes.
     pub(super) fn split(workspace: &'w mut [u8], layout: &Layout) -> Option<Self> {
         let tile = usize::from(layout.tile);
-        let skip = workspace.as_ptr().addr().wrapping_neg() % ALIGNMENT;
-        let rest = &mut workspace.get_mut(skip..)?;
+        let alignment = layout.alignment();
+        let skip = workspace.as_ptr().addr().wrapping_neg() % alignment;
+        let rest = &mut Rest { bytes: workspace.get_mut(skip..)?, alignment };
         Some(Self {
+            packed: take(rest, layout.packed)?,
+            packed_noise: take(rest, layout.packed_noise * layout.stored)?,
             input: take(rest, layout.input)?,
             acc_mean: take(rest, layout.acc_mean)?,
             noise_scale: take(rest, layout.noise_scale)?,
-            noise_weights: take(rest, layout.noise_weights * layout.stored)?,
+            noise_weights: take(rest, layout.noise_weights * layout.unpacked())?,
             noise_outputs: take(rest, layout.noise_outputs * layout.stored)?,
             twin: take(rest, layout.twin)?,
             scratch: take(rest, layout.scratch)?,
-            arenas: take(rest, layout.arena * tile)?,
+            arena: take(rest, layout.arena * tile)?,
             outputs: take(rest, layout.outputs * tile)?,
             mean: take(rest, layout.outputs)?,
             spread: take(rest, layout.outputs)?,
@@ -163,9 +210,15 @@ impl<'w> Buffers<'w> {
     }
 }
 
-/// The next `count` elements, rounded up to a multiple of 16 bytes.
-fn take<'w, T: bytemuck::Pod>(rest: &mut &'w mut [u8], count: usize) -> Option<&'w mut [T]> {
+/// What is not cut off yet; starts at a multiple of `alignment`.
+struct Rest<'w> {
+    bytes: &'w mut [u8],
+    alignment: usize,
+}
+
+/// The next `count` elements; the rest stays aligned.
+fn take<'w, T: bytemuck::Pod>(rest: &mut Rest<'w>, count: usize) -> Option<&'w mut [T]> {
     let bytes = count.checked_mul(size_of::<T>())?;
-    let section = rest.split_off_mut(..bytes.checked_next_multiple_of(ALIGNMENT)?)?;
+    let section = rest.bytes.split_off_mut(..bytes.checked_next_multiple_of(rest.alignment)?)?;
     bytemuck::try_cast_slice_mut(section.get_mut(..bytes)?).ok()
 }

@@ -72,6 +72,7 @@ impl Arguments {
                     other => return Err(format!("{word}: found {other}, expected fresh or fixed")),
                 },
                 "--no-antithetic" => found.config.antithetic = false,
+                "--adaptive" => found.config.samples = Samples::Adaptive,
                 "--json" => found.json = true,
                 "--bits" => found.bits = true,
                 other if other.starts_with('-') => return Err(format!("found {other}: no such option")),

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Instant;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{AlignedBytes, Classification, Config, Input, Model, Predictor, Samples};
+use stf_bnn::{AlignedBytes, Input, Model, Prediction, Predictor};
 use stf_device_protocol::write_bits;
 
 /// One prediction; the field names are those of `stf predict --json`.
@@ -23,6 +23,7 @@ struct Record<'a> {
     expected_entropy: f32,
     mutual_information: f32,
     samples: u16,
+    passes: u16,
 }
 
 /// Values of a regression.
@@ -32,6 +33,7 @@ struct Values<'a> {
     mean: &'a [f32],
     spread: &'a [f32],
     samples: u16,
+    passes: u16,
 }
 
 /// Figures of an evaluation; the field names are those of `stf eval --json`.
@@ -84,14 +86,6 @@ impl Figures {
     }
 }
 
-/// Samples that a configuration asks for.
-pub fn num_samples(config: &Config) -> u16 {
-    match config.samples {
-        Samples::Mean => 1,
-        Samples::MonteCarlo(samples) => samples,
-    }
-}
-
 /// One line of JSON.
 pub fn to_json<T: Serialize>(value: &T) -> Result<String, String> {
     serde_json::to_string(value).map_err(|error| format!("JSON: {error}"))
@@ -131,7 +125,7 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
                     .map_err(|error| error.to_string())?;
             } else {
                 let name = format!("{}[{index}]", path.display());
-                text += &line(model, arguments.json, name, p.mean, p.spread, p.samples, c)?;
+                text += &line(model, arguments.json, name, &p)?;
             }
             text.push('\n');
         }
@@ -139,18 +133,11 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
     })
 }
 
-fn line(
-    model: &Model<'_>,
-    json: bool,
-    input: String,
-    mean: &[f32],
-    spread: &[f32],
-    samples: u16,
-    classification: Option<&Classification>,
-) -> Result<String, String> {
-    let Some(c) = classification else {
+fn line(model: &Model<'_>, json: bool, input: String, p: &Prediction<'_>) -> Result<String, String> {
+    let Prediction { mean, spread, samples, passes, .. } = *p;
+    let Some(c) = p.classification else {
         return if json {
-            to_json(&Values { input, mean, spread, samples })
+            to_json(&Values { input, mean, spread, samples, passes })
         } else {
             Ok(format!("{input}: mean {mean:?}, spread {spread:?}, {samples} samples"))
         };
@@ -168,10 +155,12 @@ fn line(
             expected_entropy: c.expected_entropy,
             mutual_information: c.mutual_information,
             samples,
+            passes,
         });
     }
     let name = class_name.map_or_else(|| c.class.to_string(), str::to_string);
-    let mut text = format!("{input}: {name} ({:.1} %), {samples} samples, ", 100.0 * c.confidence);
+    let mut text =
+        format!("{input}: {name} ({:.1} %), {samples} samples, {passes} passes, ", 100.0 * c.confidence);
     let _ = write!(
         text,
         "{:.4} nats = aleatoric {:.4} + epistemic {:.4}",
@@ -195,7 +184,7 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
         let (mut metrics, mut passes) = (Calibration::new(), 0_u64);
         for (index, (input, label)) in data.labelled().enumerate() {
             let p = predictor.predict(Input::U8(input)).map_err(|error| error.to_string())?;
-            passes += u64::from(p.samples);
+            passes += u64::from(p.passes);
             if !metrics.push(p.mean, label.into()) {
                 let classes = p.mean.len();
                 return Err(format!("label of example {index}: found {label}, expected below {classes}"));
@@ -205,7 +194,7 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
             model: model.manifest().name.into(),
             data: data.name.clone(),
             n: data.labels.len(),
-            num_samples: num_samples(&arguments.config),
+            num_samples: arguments.config.samples.most(model),
             mean_passes: passes as f64 / data.labels.len() as f64,
             accuracy: metrics.accuracy(),
             nll: metrics.nll(),

@@ -24,8 +24,9 @@ PORT: a character device (set its speed with stty first), unix:PATH or tcp:HOST:
 
   -k, --num-samples K   draws of a prediction [8]     --seed N           seed of the draws [0]
   --draws fresh|fixed   new draws for every input, or the same for all   --no-antithetic
-  --baseline mean       one pass without noise        --limit N          first N inputs only
-  --name NAME           name of the data in results   --json             one JSON object
+  --baseline mean       one pass without noise        --adaptive         as many draws as the class needs
+  --limit N             first N inputs only           --name NAME        name of the data in results
+  --json                one JSON object
   --bits                predictions as IEEE bits, to compare machines
   --timeout MS          wait for a reply [10000]      --attempts N       before giving up [5]";
 

@@ -251,6 +251,7 @@ impl Builder {
             layer_count: 0,
             posterior: self.posterior,
             temperature: 1.25,
+            adaptive: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }
@@ -339,4 +340,17 @@ pub fn raw_f32(file: &[u8], blob: Blob) -> Vec<f32> {
 
 pub fn raw_i32(file: &[u8], blob: Blob) -> Vec<i32> {
     raw(file, blob).chunks(4).map(|b| i32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+/// CRC-32 bit by bit, apart from the field itself at bytes 24 to 27.
+pub fn crc32(file: &[u8]) -> u32 {
+    let bytes = file[..24].iter().chain(&file[28..]);
+    !bytes.fold(!0_u32, |crc, &byte| {
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| {
+                if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
+            },
+        )
+    })
 }

@@ -85,9 +85,9 @@ static int predictors(unsigned char *file, size_t length) {
     config.tile = 0;
     EXPECT(stf_workspace_size(&model, &config, &need), STF_STATUS_CONFIG);
     config.tile = 1;
-    config.reserved = 1;
+    config.adaptive = 1; /* this artifact has no rule */
     EXPECT(stf_workspace_size(&model, &config, &need), STF_STATUS_CONFIG);
-    config.reserved = 0;
+    config.adaptive = 0;
     if (need + 4 * size + 64 > sizeof block) return 3;
     input = block + need + 16 - need % 16;
     memset(input, 7, 4 * size);

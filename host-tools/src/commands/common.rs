@@ -31,6 +31,9 @@ pub struct SampleArgs {
     /// Draw every sample by itself instead of in antithetic pairs
     #[arg(long)]
     pub no_antithetic: bool,
+    /// As many samples as the artifact's rule needs to settle the class, instead of K
+    #[arg(long, conflicts_with_all = ["num_samples", "baseline"])]
+    pub adaptive: bool,
     /// Evaluate a simpler predictor of the same artifact instead: `mean` is one pass without noise
     #[arg(long, value_enum, value_name = "NAME")]
     pub baseline: Option<Baseline>,
@@ -59,6 +62,7 @@ impl SampleArgs {
         Config {
             samples: match self.baseline {
                 Some(Baseline::Mean) => Samples::Mean,
+                None if self.adaptive => Samples::Adaptive,
                 None => Samples::MonteCarlo(self.num_samples),
             },
             seed: self.seed,

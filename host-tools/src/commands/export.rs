@@ -1,8 +1,10 @@
 //! `stf export`: a trained run as one file: the artifact, or another runtime's format.
 
 use super::common::{DataDirArg, grouped, print_result};
+use super::sign::SigningArgs;
 use crate::data;
 use crate::error::{Error, Result};
+use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
 use crate::export::{Description, artifact};
 use crate::files::write_atomic;
 use crate::onnx::{self, BakedDraws};
@@ -34,7 +36,7 @@ pub struct ExportArgs {
     /// onnx-mc: seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// onnx-mc: draw every sample by itself instead of in antithetic pairs
+    /// onnx-mc and the adaptive rule: draw every sample by itself instead of in antithetic pairs
     #[arg(long)]
     no_antithetic: bool,
     /// Export the stage-1 network, without noise
@@ -42,6 +44,10 @@ pub struct ExportArgs {
     plain: bool,
     #[command(flatten)]
     quantize: QuantizeArgs,
+    #[command(flatten)]
+    adaptive: AdaptiveArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
@@ -64,6 +70,38 @@ enum Format {
     CHeader,
     /// Float weights, and log_var of the posterior.
     Safetensors,
+}
+
+/// The rule of an adaptive number of samples.
+#[derive(Debug, Clone, Args)]
+struct AdaptiveArgs {
+    /// Fit no rule for an adaptive number of samples
+    #[arg(long)]
+    no_adaptive: bool,
+    /// Greatest share of predictions whose class may differ from that of all samples
+    #[arg(long, value_name = "SHARE", default_value_t = Wish::default().delta)]
+    adaptive_delta: f64,
+    /// Confidence in that share
+    #[arg(long, value_name = "SHARE", default_value_t = Wish::default().confidence)]
+    adaptive_confidence: f64,
+    /// All samples: the greatest number of draws
+    #[arg(long, value_name = "K", default_value_t = Wish::default().samples_max)]
+    adaptive_samples: u16,
+    /// Least number of draws; 0 lets the pass of the posterior mean decide alone
+    #[arg(long, value_name = "K", default_value_t = Wish::default().samples_min)]
+    adaptive_min: u16,
+}
+
+impl AdaptiveArgs {
+    fn wish(&self, antithetic: bool) -> Wish {
+        Wish {
+            samples_min: self.adaptive_min,
+            samples_max: self.adaptive_samples,
+            antithetic,
+            delta: self.adaptive_delta,
+            confidence: self.adaptive_confidence,
+        }
+    }
 }
 
 /// How a network is quantized.
@@ -113,6 +151,21 @@ struct ExportRecord {
     bayesian: bool,
     arena_bytes: usize,
     arena_lower_bound: usize,
+    /// The adaptive rule, if there is one.
+    adaptive: Option<AdaptiveRecord>,
+    /// Why there is none, if one was asked for.
+    adaptive_refused: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct AdaptiveRecord {
+    threshold: f32,
+    samples_max: u16,
+    delta: f64,
+    confidence: f64,
+    n: usize,
+    differing: usize,
+    mean_passes: f64,
 }
 
 /// Runs the command.
@@ -126,29 +179,77 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         return export_other(args, &settings, &trained);
     }
     let calibration = calibration(args, &settings)?;
-    let exported =
+    let mut exported =
         export(&settings, &trained, args.plain, &calibration, &args.quantize.options(settings.seed))?;
+    let (adaptive, adaptive_refused) = fit_adaptive(args, &calibration, &mut exported)?;
+    let artifact = args.signing.apply(&args.out, exported.bytes)?;
+    let bytes = artifact.len();
     let file = match args.format {
-        Format::CHeader => c_header(&settings.architecture, &exported.bytes).into_bytes(),
-        _ => exported.bytes.clone(),
+        Format::CHeader => c_header(&settings.architecture, &artifact).into_bytes(),
+        _ => artifact,
     };
     write_atomic(&args.out, |writer| writer.write_all(&file))?;
     let record = ExportRecord {
         artifact: args.out.display().to_string(),
-        bytes: exported.bytes.len(),
+        bytes,
         bayesian: exported.bayesian,
         arena_bytes: exported.arena_bytes,
         arena_lower_bound: exported.arena_lower_bound,
+        adaptive,
+        adaptive_refused,
     };
     print_result(args.json, &record, |record| {
-        format!(
-            "{}: {} bytes, {}, arena {} bytes (no plan can need less than {})",
+        let mut text = format!(
+            "{}: {} bytes, {}, arena {} bytes (no plan can need less than {})\n",
             record.artifact,
             grouped(record.bytes as u64),
             if record.bayesian { "Bayesian first layer" } else { "plain" },
             grouped(record.arena_bytes as u64),
             grouped(record.arena_lower_bound as u64)
-        )
+        );
+        // Writing to a String cannot fail.
+        if let Some(rule) = &record.adaptive {
+            let _ = writeln!(
+                text,
+                "adaptive: {:.3} passes on average; at most {} % of classes differ from those of {} samples, with \
+                 confidence {} % ({} of {} calibration examples did)",
+                rule.mean_passes,
+                percent(rule.delta),
+                rule.samples_max,
+                percent(rule.confidence),
+                rule.differing,
+                rule.n
+            );
+        } else if let Some(reason) = &record.adaptive_refused {
+            let _ = writeln!(text, "adaptive: no rule, predictions take all samples: {reason}");
+        }
+        text
+    })
+}
+
+/// Adds the adaptive rule to a Bayesian artifact, fitted on what quantization has not watched.
+fn fit_adaptive(
+    args: &ExportArgs,
+    calibration: &data::Dataset,
+    exported: &mut Exported,
+) -> Result<(Option<AdaptiveRecord>, Option<String>)> {
+    if args.adaptive.no_adaptive || !exported.bayesian {
+        return Ok((None, None));
+    }
+    let wish = args.adaptive.wish(!args.no_antithetic);
+    let watched = args.quantize.calibration_examples.min(calibration.len());
+    let rest = calibration.select(&(watched..calibration.len()).collect::<Vec<_>>())?;
+    let (bytes, fit) = adaptive::attach(std::mem::take(&mut exported.bytes), &rest, &wish)?;
+    exported.bytes = bytes;
+    Ok(match fit {
+        Fit::Refused(reason) => (None, Some(reason)),
+        Fit::Rule(Choice { threshold, differing, mean_passes }) => {
+            let Wish { samples_max, delta, confidence, .. } = wish;
+            let n = rest.len();
+            let record =
+                AdaptiveRecord { threshold, samples_max, delta, confidence, n, differing, mean_passes };
+            (Some(record), None)
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use stf_bnn::artifact::{Layer, Tensor};
+use stf_bnn::artifact::{Adaptive, Layer, Tensor};
 use stf_bnn::{Config, Model, Samples};
 
 /// Show an artifact's layers, memory, posterior and provenance
@@ -48,6 +48,9 @@ struct Inspection {
     workspace_bytes_tile_k: usize,
     posterior: Option<PosteriorRow>,
     temperature: f32,
+    signed: bool,
+    release: u32,
+    adaptive: Option<AdaptiveRow>,
     provenance: Provenance,
 }
 
@@ -76,6 +79,39 @@ struct PosteriorRow {
     prior_mean: &'static str,
     prior_sigma: f32,
     posterior_temperature: f32,
+}
+
+#[derive(Debug, Serialize)]
+struct AdaptiveRow {
+    samples_min: u16,
+    samples_max: u16,
+    group: u16,
+    antithetic: bool,
+    threshold: f32,
+    delta: f64,
+    confidence: f64,
+    n: u32,
+    differing: u32,
+    mean_passes: f32,
+    guarantee: String,
+}
+
+impl AdaptiveRow {
+    fn new(rule: &Adaptive<'_>) -> Self {
+        Self {
+            samples_min: rule.samples_min,
+            samples_max: rule.samples_max,
+            group: rule.group,
+            antithetic: rule.antithetic,
+            threshold: rule.threshold,
+            delta: f64::from(rule.delta_millionths) / 1e6,
+            confidence: f64::from(rule.confidence_millionths) / 1e6,
+            n: rule.examples,
+            differing: rule.differing,
+            mean_passes: rule.mean_passes,
+            guarantee: rule.guarantee.to_string(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -131,6 +167,9 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         workspace_bytes_tile_k: workspace(num_samples, true)?,
         posterior: posterior(model),
         temperature: manifest.temperature,
+        signed: model.is_signed(),
+        release: model.release(),
+        adaptive: manifest.adaptive.as_ref().map(AdaptiveRow::new),
         provenance: Provenance {
             tool: manifest.provenance.tool.to_string(),
             data: manifest.provenance.data.to_string(),
@@ -250,6 +289,16 @@ fn text(inspection: &Inspection) -> String {
             text,
             "prior: {} mean, sigma {}, temperature {}",
             p.prior_mean, p.prior_sigma, p.posterior_temperature
+        );
+    }
+    if inspection.signed {
+        let _ = writeln!(text, "signed, release {} (not verified here: `stf verify`)", inspection.release);
+    }
+    if let Some(rule) = &inspection.adaptive {
+        let _ = writeln!(
+            text,
+            "adaptive: {} to {} samples by {}, settled at a margin of {}, {:.3} passes on average\n  {}",
+            rule.samples_min, rule.samples_max, rule.group, rule.threshold, rule.mean_passes, rule.guarantee
         );
     }
     let p = &inspection.provenance;

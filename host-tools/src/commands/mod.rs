@@ -1,5 +1,6 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
+mod bench;
 mod common;
 mod data;
 mod demo;
@@ -9,6 +10,7 @@ pub mod export;
 mod import;
 mod inspect;
 mod predict;
+mod sign;
 mod train;
 
 use crate::error::{Error, Result};
@@ -35,6 +37,10 @@ enum Command {
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
+    Keygen(sign::KeygenArgs),
+    Sign(sign::SignArgs),
+    Verify(sign::VerifyArgs),
+    Bench(bench::BenchArgs),
     Data(data::DataArgs),
 }
 
@@ -59,6 +65,10 @@ impl Cli {
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
+            Command::Keygen(args) => sign::keygen(&args),
+            Command::Sign(args) => sign::run(&args),
+            Command::Verify(args) => sign::verify(&args),
+            Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
         }
     }

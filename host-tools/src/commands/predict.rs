@@ -46,8 +46,10 @@ pub struct PredictionRecord {
     pub expected_entropy: f32,
     /// Epistemic part, nats.
     pub mutual_information: f32,
-    /// Passes used.
+    /// Passes that were averaged.
     pub samples: u16,
+    /// Passes that it took.
+    pub passes: u16,
 }
 
 /// One output of a regression model.
@@ -57,6 +59,7 @@ struct RegressionRecord {
     mean: Vec<f32>,
     spread: Vec<f32>,
     samples: u16,
+    passes: u16,
 }
 
 /// Runs the command.
@@ -81,8 +84,8 @@ pub fn run(args: &PredictArgs) -> Result<()> {
 
 fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool) -> Result<()> {
     let Some(classification) = outcome.classification else {
-        let record =
-            RegressionRecord { input, mean: outcome.mean, spread: outcome.spread, samples: outcome.samples };
+        let Outcome { mean, spread, samples, passes, .. } = outcome;
+        let record = RegressionRecord { input, mean, spread, samples, passes };
         return print_result(json, &record, |r| {
             format!(
                 "{}: {} values, {} samples\n  mean   {:?}\n  spread {:?}",
@@ -106,6 +109,7 @@ fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool)
         expected_entropy: classification.expected_entropy,
         mutual_information: classification.mutual_information,
         samples: outcome.samples,
+        passes: outcome.passes,
     };
     print_result(json, &record, |record| text(model, record))
 }
@@ -113,11 +117,12 @@ fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool)
 fn text(model: &Model<'_>, record: &PredictionRecord) -> String {
     let name = |class: usize| model.class_name(class).map_or_else(|| class.to_string(), str::to_string);
     let mut text = format!(
-        "{}: {} ({:.1} %), {} samples\n",
+        "{}: {} ({:.1} %), {} samples, {} passes\n",
         record.input,
         name(record.class),
         100.0 * record.confidence,
-        record.samples
+        record.samples,
+        record.passes
     );
     // Writing to a string cannot fail.
     let _ = writeln!(

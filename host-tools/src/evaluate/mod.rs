@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Classification, Config, Model, Samples};
+use stf_bnn::{Classification, Config, Model};
 
 /// Figures on one data set; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub struct Evaluation {
     pub data: String,
     /// Number of examples.
     pub n: usize,
-    /// Monte-Carlo samples asked for; 1 for the mean.
+    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
     pub num_samples: u16,
     /// Passes through the network that a prediction took, on average.
     pub mean_passes: f64,
@@ -74,8 +74,8 @@ pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Con
         model: model.manifest().name.to_string(),
         data: data.name.clone(),
         n: data.len(),
-        num_samples: num_samples(config),
-        mean_passes: inside.iter().map(|o| f64::from(o.samples)).sum::<f64>() / inside.len() as f64,
+        num_samples: config.samples.most(model),
+        mean_passes: inside.iter().map(|o| f64::from(o.passes)).sum::<f64>() / inside.len() as f64,
         accuracy: metrics.accuracy(),
         nll: metrics.nll(),
         brier: metrics.brier(),
@@ -93,13 +93,6 @@ pub fn metrics(outcomes: &[Outcome], data: &Dataset) -> Calibration {
         metrics.push(&outcome.mean, label as usize);
     }
     metrics
-}
-
-const fn num_samples(config: &Config) -> u16 {
-    match config.samples {
-        Samples::Mean => 1,
-        Samples::MonteCarlo(samples) => samples,
-    }
 }
 
 fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
@@ -129,7 +122,7 @@ fn detection(model: &Model<'_>, inside: &[Outcome], set: &Dataset, config: &Conf
         auroc(&scores(inside), &scores(&outside))
             .ok_or_else(|| Error::invalid(format!("data {}", set.name), "no example", "at least one"))
     };
-    let noisy = model.manifest().posterior.is_some() && num_samples(config) > 1;
+    let noisy = model.manifest().posterior.is_some() && config.samples.most(model) > 1;
     Ok(OodEntry {
         data: set.name.clone(),
         n: set.len(),

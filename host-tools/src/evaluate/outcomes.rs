@@ -16,8 +16,10 @@ pub struct Outcome {
     pub mean: Vec<f32>,
     /// Standard deviation of each output over the draws.
     pub spread: Vec<f32>,
-    /// Passes through the network.
+    /// Passes that were averaged.
     pub samples: u16,
+    /// Passes through the network that it took.
+    pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
 }
@@ -86,6 +88,7 @@ fn outcome(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize) -> R
         mean: prediction.mean.to_vec(),
         spread: prediction.spread.to_vec(),
         samples: prediction.samples,
+        passes: prediction.passes,
         classification: prediction.classification,
     })
 }

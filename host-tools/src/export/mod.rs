@@ -1,5 +1,7 @@
 //! Writes a quantized network as a `.stf` artifact.
 
+pub mod adaptive;
+
 use crate::data::{ChannelOrder, Layout};
 use crate::error::{Error, Result};
 use crate::graph::{Task, Window};
@@ -74,6 +76,7 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         layer_count: fit("number of layers", lowered.steps.len())?,
         posterior,
         temperature: 1.0,
+        adaptive: None,
         provenance: Provenance {
             tool: concat!("stf ", env!("CARGO_PKG_VERSION")),
             data: description.data,

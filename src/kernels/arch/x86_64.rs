@@ -1,7 +1,7 @@
 //! The reference code compiled for AVX2: same operations, wider registers.
 #![allow(unsafe_code)]
 
-use crate::kernels::{Conv, reference};
+use crate::kernels::{Conv, Dense, Filter, Isa, Output, reference};
 
 /// Proof that this CPU has AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,70 +12,40 @@ impl Avx2 {
     pub(in crate::kernels) fn new() -> Option<Self> {
         std::arch::is_x86_feature_detected!("avx2").then_some(Self(()))
     }
+}
 
-    /// See [`reference::conv2d`].
-    pub(in crate::kernels) fn conv2d<const N: usize>(
-        self,
-        conv: &Conv<'_>,
-        weights: [&[i8]; N],
-        scratch: &mut [i16],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
-    ) {
-        // SAFETY: `Self` is only made by `new`, which saw that the CPU has AVX2.
-        unsafe { conv2d(conv, weights, scratch, sink) }
+impl Isa for Avx2 {
+    fn name(self) -> &'static str {
+        "avx2"
     }
 
-    /// See [`reference::depthwise`].
-    pub(in crate::kernels) fn depthwise<const N: usize>(
-        self,
-        conv: &Conv<'_>,
-        weights: [&[i8]; N],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
-    ) {
+    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
         // SAFETY: `Self` is only made by `new`, which saw that the CPU has AVX2.
-        unsafe { depthwise(conv, weights, sink) }
+        unsafe { conv2d(conv, filter, scratch, output) }
     }
 
-    /// See [`reference::dense`].
-    pub(in crate::kernels) fn dense<const N: usize>(
-        self,
-        input: &[i8],
-        zero_point: i8,
-        outputs: usize,
-        weights: [&[i8]; N],
-        sink: impl FnMut(usize, usize, [&[i32]; N]),
-    ) {
+    fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
         // SAFETY: `Self` is only made by `new`, which saw that the CPU has AVX2.
-        unsafe { dense(input, zero_point, outputs, weights, sink) }
+        unsafe { depthwise(conv, filter, output) }
+    }
+
+    fn dense(self, inputs: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+        // SAFETY: `Self` is only made by `new`, which saw that the CPU has AVX2.
+        unsafe { dense(inputs, filter, output) }
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn conv2d<const N: usize>(
-    conv: &Conv<'_>,
-    weights: [&[i8]; N],
-    scratch: &mut [i16],
-    sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    reference::conv2d(conv, weights, scratch, sink);
+fn conv2d(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+    reference::conv2d(conv, filter, scratch, output);
 }
 
 #[target_feature(enable = "avx2")]
-fn depthwise<const N: usize>(
-    conv: &Conv<'_>,
-    weights: [&[i8]; N],
-    sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    reference::depthwise(conv, weights, sink);
+fn depthwise(conv: &Conv<'_>, filter: &Filter<'_>, output: Output<'_>) {
+    reference::depthwise(conv, filter, output);
 }
 
 #[target_feature(enable = "avx2")]
-fn dense<const N: usize>(
-    input: &[i8],
-    zero_point: i8,
-    outputs: usize,
-    weights: [&[i8]; N],
-    sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    reference::dense(input, zero_point, outputs, weights, sink);
+fn dense(inputs: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+    reference::dense(inputs, filter, output);
 }

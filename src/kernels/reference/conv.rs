@@ -1,38 +1,60 @@
-//! The specification of every kernel.
-//!
-//! ```text
-//! acc[pixel, channel] = sum over the window and input channels of (x - zero_point) * w
-//! ```
-//! where a padded element counts as `x = zero_point`. Then two tricks:
+//! Convolution with two tricks:
 //! 1. im2col: a pixel's window is gathered once, as `x - zero_point` in i16, so that each channel is
 //!    one dot product of i16 with i8, which compilers turn into multiply-add instructions.
 //! 2. a short window (few input channels, as in first layers) leaves such a dot product mostly tail:
 //!    16 pixels are gathered side by side instead, and each weight meets all of them at once.
 
-use super::Conv;
-use crate::artifact::Window;
-
-/// Output channels given to the sink at a time, at most.
-pub const RUN: usize = 16;
+use super::{RUN, axis};
+use crate::artifact::Layer;
+use crate::kernels::Conv;
 
 /// Pixels side by side where windows are short.
-pub const PIXELS: usize = 16;
+const PIXELS: usize = 16;
 
 /// Longest window, in values, that is gathered [`PIXELS`] pixels at a time.
-pub const SHORT_PATCH: usize = 64;
+const SHORT_PATCH: usize = 64;
+
+/// Number of `i16` of scratch.
+pub(crate) fn scratch_values(layer: &Layer) -> usize {
+    match layer {
+        Layer::Conv2d { input, window, .. } => {
+            let patch = (window.area() as usize).saturating_mul(usize::from(input.channels));
+            if patch <= SHORT_PATCH { patch * PIXELS } else { patch }
+        }
+        _ => 0,
+    }
+}
+
+/// See the module.
+pub(super) struct Sweep<'a> {
+    pub(super) conv: &'a Conv<'a>,
+    pub(super) scratch: &'a mut [i16],
+}
+
+impl super::Sweep for Sweep<'_> {
+    #[inline(always)]
+    fn accumulate<const N: usize>(
+        &mut self,
+        weights: [&[i8]; N],
+        mut sink: impl FnMut(usize, usize, [&[i32]; N]),
+    ) {
+        let patch = self.conv.window.area() as usize * usize::from(self.conv.x.channels);
+        let values = self.conv.y.len() as usize;
+        for (image, conv) in self.conv.each_image().enumerate() {
+            let sink = |index, channel, acc: [&[i32]; N]| sink(image * values + index, channel, acc);
+            if patch <= SHORT_PATCH {
+                conv2d_short(&conv, patch, weights, self.scratch, sink);
+            } else {
+                conv2d_long(&conv, patch, weights, self.scratch, sink);
+            }
+        }
+    }
+}
 
 /// `sum x * w`; the artifact's check proves that no sum overflows.
 #[inline(always)]
 fn dot(x: &[i16], w: &[i8]) -> i32 {
     x.iter().zip(w).fold(0_i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)))
-}
-
-/// `sum (x - zero_point) * w` without a gathered copy of `x`.
-#[inline(always)]
-fn dot_i8(x: &[i8], zero_point: i16, w: &[i8]) -> i32 {
-    x.iter()
-        .zip(w)
-        .fold(0_i32, |sum, (&x, &w)| sum.wrapping_add(i32::from(i16::from(x) - zero_point) * i32::from(w)))
 }
 
 /// Dot products of one weight row with 16 columns, `columns` being `[row.len(), PIXELS]`.
@@ -45,32 +67,6 @@ fn dot_columns(columns: &[i16], row: &[i8]) -> [i32; PIXELS] {
         }
     }
     acc
-}
-
-/// First input element of a window and the window elements `lo..hi` that are no padding, on one axis.
-#[inline(always)]
-fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, usize) {
-    let dilation = isize::from_ne(window.dilation[axis]);
-    let start = at as isize * isize::from_ne(window.stride[axis]) - isize::from_ne(window.pad[axis]);
-    let kernel = usize::from(window.kernel[axis]);
-    let before = |limit: isize| {
-        // Number of window elements at positions below `limit`.
-        let distance = limit - start;
-        if distance <= 0 { 0 } else { ((distance + dilation - 1) / dilation) as usize }
-    };
-    (start, before(0).min(kernel), before(size as isize).min(kernel))
-}
-
-/// Lossless `u16` to `isize`; `From` is missing because `isize` may be 16 bits wide elsewhere.
-trait FromNarrow {
-    fn from_ne(value: u16) -> Self;
-}
-
-impl FromNarrow for isize {
-    #[inline(always)]
-    fn from_ne(value: u16) -> Self {
-        value as Self
-    }
 }
 
 /// Values copied at once where a line of the window is not longer.
@@ -124,22 +120,6 @@ fn gather(conv: &Conv<'_>, row: usize, column: usize, patch: &mut [i16]) {
         if start + copied < end {
             patch[start + copied..end].fill(0);
         }
-    }
-}
-
-/// Convolution; see [`super::Kernels::conv2d`].
-#[inline(always)]
-pub fn conv2d<const N: usize>(
-    conv: &Conv<'_>,
-    weights: [&[i8]; N],
-    scratch: &mut [i16],
-    sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    let patch = conv.window.area() as usize * usize::from(conv.x.channels);
-    if patch <= SHORT_PATCH {
-        conv2d_short(conv, patch, weights, scratch, sink);
-    } else {
-        conv2d_long(conv, patch, weights, scratch, sink);
     }
 }
 
@@ -204,66 +184,5 @@ fn conv2d_short<const N: usize>(
                 sink(index, first, acc.each_ref().map(|acc| &acc[lane][..run]));
             }
         }
-    }
-}
-
-/// Depthwise convolution; see [`super::Kernels::depthwise`].
-#[inline(always)]
-pub fn depthwise<const N: usize>(
-    conv: &Conv<'_>,
-    weights: [&[i8]; N],
-    mut sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    let Conv { input, x, y, window } = conv;
-    let (width, channels) = (usize::from(x.width), usize::from(x.channels));
-    let zero_point = i16::from(x.zero_point);
-    let kernel_w = usize::from(window.kernel[1]);
-    let [dilation_h, dilation_w] = window.dilation.map(usize::from);
-    for row in 0..usize::from(y.height) {
-        let (top, row_lo, row_hi) = axis(window, 0, row, x.height.into());
-        for column in 0..usize::from(y.width) {
-            let (left, lo, hi) = axis(window, 1, column, width);
-            let pixel = row * usize::from(y.width) + column;
-            for first in (0..channels).step_by(RUN) {
-                let run = RUN.min(channels - first);
-                let mut acc = [[0_i32; RUN]; N];
-                for ky in row_lo..row_hi {
-                    let line = (top + (ky * dilation_h) as isize) as usize * width;
-                    for kx in lo..hi {
-                        let at =
-                            (line as isize + left + (kx * dilation_w) as isize) as usize * channels + first;
-                        let tap = (ky * kernel_w + kx) * channels + first;
-                        let values = &input[at..at + run];
-                        for (acc, weights) in acc.iter_mut().zip(weights) {
-                            for ((acc, &x), &w) in acc.iter_mut().zip(values).zip(&weights[tap..tap + run]) {
-                                *acc = acc.wrapping_add(i32::from(i16::from(x) - zero_point) * i32::from(w));
-                            }
-                        }
-                    }
-                }
-                sink(pixel * channels + first, first, acc.each_ref().map(|acc| &acc[..run]));
-            }
-        }
-    }
-}
-
-/// Dense layer; see [`super::Kernels::dense`].
-#[inline(always)]
-pub fn dense<const N: usize>(
-    input: &[i8],
-    zero_point: i8,
-    outputs: usize,
-    weights: [&[i8]; N],
-    mut sink: impl FnMut(usize, usize, [&[i32]; N]),
-) {
-    let inputs = input.len();
-    let mut acc = [[0_i32; RUN]; N];
-    for first in (0..outputs).step_by(RUN) {
-        let run = RUN.min(outputs - first);
-        for (acc, weights) in acc.iter_mut().zip(weights) {
-            let rows = weights[first * inputs..(first + run) * inputs].chunks_exact(inputs);
-            acc.iter_mut().zip(rows).for_each(|(acc, row)| *acc = dot_i8(input, zero_point.into(), row));
-        }
-        sink(first, first, acc.each_ref().map(|acc| &acc[..run]));
     }
 }

@@ -1,6 +1,7 @@
 //! Maximum and mean over windows.
 
-use crate::artifact::{Clamp, Tensor, Window};
+use crate::artifact::{Clamp, Window};
+use crate::kernels::Conv;
 use crate::number;
 use core::ops::Range;
 
@@ -21,30 +22,33 @@ fn covered(
     (lo.min(kernel)..hi.min(kernel)).map(move |k| (start + k * dilation) as usize)
 }
 
-/// Calls `each(values of the output pixel, input positions)` for every output pixel in order; an
-/// input position is the range of its channels.
+/// Calls `each(values of the output pixel, input positions, their number)` for every output pixel in
+/// order; an input position is the range of its channels.
+#[inline(always)]
 fn windows(
-    x: &Tensor,
-    y: &Tensor,
-    window: &Window,
-    out: &mut [i8],
-    mut each: impl FnMut(&mut [i8], &mut dyn Iterator<Item = Range<usize>>, usize),
+    conv: &Conv<'_>,
+    y: &mut [i8],
+    mut each: impl FnMut(&[i8], &mut [i8], &mut dyn Iterator<Item = Range<usize>>, usize),
 ) {
+    let Conv { x, y: shape, window, .. } = conv;
     let (width, channels) = (usize::from(x.width), usize::from(x.channels));
-    let pixels = out.chunks_exact_mut(channels);
-    for (pixel, out) in pixels.enumerate() {
-        let rows = covered(window, 0, pixel / usize::from(y.width), x.height);
-        let columns = covered(window, 1, pixel % usize::from(y.width), x.width);
-        let count = rows.clone().count() * columns.clone().count();
-        let mut taps = rows.flat_map(|row| columns.clone().map(move |column| row * width + column));
-        let mut taps = taps.by_ref().map(|at| at * channels..(at + 1) * channels);
-        each(out, &mut taps, count);
+    let images = y.chunks_exact_mut((shape.len() as usize).max(1));
+    for (image, out) in conv.each_image().zip(images) {
+        for (pixel, out) in out.chunks_exact_mut(channels).enumerate() {
+            let rows = covered(window, 0, pixel / usize::from(shape.width), x.height);
+            let columns = covered(window, 1, pixel % usize::from(shape.width), x.width);
+            let count = rows.clone().count() * columns.clone().count();
+            let mut taps = rows.flat_map(|row| columns.clone().map(move |column| row * width + column));
+            let mut taps = taps.by_ref().map(|at| at * channels..(at + 1) * channels);
+            each(image.input, out, &mut taps, count);
+        }
     }
 }
 
-/// Maximum; padding never wins.
-pub(super) fn max(input: &[i8], x: &Tensor, output: &mut [i8], y: &Tensor, window: &Window) {
-    windows(x, y, window, output, |out, taps, _| {
+/// See [`Kernels::max_pool`](crate::kernels::Kernels).
+#[inline(always)]
+pub(crate) fn max_pool(conv: &Conv<'_>, y: &mut [i8]) {
+    windows(conv, y, |input, out, taps, _| {
         out.fill(i8::MIN);
         for tap in taps {
             out.iter_mut().zip(&input[tap]).for_each(|(out, &x)| *out = (*out).max(x));
@@ -55,30 +59,24 @@ pub(super) fn max(input: &[i8], x: &Tensor, output: &mut [i8], y: &Tensor, windo
 /// Channels that are summed at a time.
 const RUN: usize = 32;
 
-/// Mean; see [`Layer::AvgPool`](crate::artifact::Layer::AvgPool).
-pub(super) fn average(
-    input: &[i8],
-    x: &Tensor,
-    output: &mut [i8],
-    y: &Tensor,
-    window: &Window,
-    count_padding: bool,
-    clamp: Clamp,
-) {
+/// See [`Kernels::avg_pool`](crate::kernels::Kernels).
+#[inline(always)]
+pub(crate) fn avg_pool(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+    let Conv { x, y: to, window, .. } = *conv;
     let zero_point = i32::from(x.zero_point);
     let channels = usize::from(x.channels);
     for first in (0..channels).step_by(RUN) {
         let run = first..(first + RUN).min(channels);
-        windows(x, y, window, output, |out, taps, inside| {
+        windows(conv, y, |input, out, taps, inside| {
             let mut sums = [0_i32; RUN];
             for tap in taps {
                 let values = &input[tap][run.clone()];
                 sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += i32::from(x) - zero_point);
             }
             let n = if count_padding { window.area() } else { inside as u32 };
-            let m = x.scale / (n as f32 * y.scale);
+            let m = x.scale / (n as f32 * to.scale);
             for (out, sum) in out[run.clone()].iter_mut().zip(sums) {
-                *out = number::requantize(sum, m, y.zero_point, clamp);
+                *out = number::requantize(sum, m, to.zero_point, clamp);
             }
         });
     }

@@ -1,0 +1,58 @@
+//! What an instruction set may do better than the specification.
+
+use super::{Add, Conv, Dense, Filter, Output, reference};
+use crate::artifact::{Clamp, Layer};
+
+/// Kernels of one instruction set; the methods are those of [`Kernels`](super::Kernels), and each
+/// default is the specification.
+pub(crate) trait Isa: Copy {
+    fn name(self) -> &'static str;
+
+    fn packed_bytes(self, _layer: &Layer) -> usize {
+        0
+    }
+
+    fn pack(self, _layer: &Layer, _filter: &Filter<'_>, _to: &mut [u8]) {}
+
+    fn scratch_values(self, layer: &Layer, _images: usize) -> usize {
+        reference::scratch_values(layer)
+    }
+
+    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+        reference::conv2d(conv, filter, scratch, output);
+    }
+
+    fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
+        reference::depthwise(conv, filter, output);
+    }
+
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+        reference::dense(dense, filter, output);
+    }
+
+    fn max_pool(self, conv: &Conv<'_>, y: &mut [i8]) {
+        reference::max_pool(conv, y);
+    }
+
+    fn avg_pool(self, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+        reference::avg_pool(conv, count_padding, clamp, y);
+    }
+
+    fn add(self, add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        reference::add(add, a, b, y);
+    }
+
+    fn lookup(self, table: &[i8; 256], x: Option<&[i8]>, y: &mut [i8]) {
+        reference::lookup(table, x, y);
+    }
+}
+
+/// The specification itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reference;
+
+impl Isa for Reference {
+    fn name(self) -> &'static str {
+        "reference"
+    }
+}
