@@ -255,7 +255,7 @@ fn fit_adaptive(
 
 fn calibration(args: &ExportArgs, settings: &RunSettings) -> Result<data::Dataset> {
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    Ok(data::splits(loaded, settings.seed)?.calibration.arranged(&settings.preprocessing))
+    Ok(data::splits(loaded, settings.seed)?.calibration)
 }
 
 #[derive(Debug, Serialize)]
@@ -271,6 +271,7 @@ fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) ->
     let quantized = || {
         let options = args.quantize.options(settings.seed);
         let (calibration, preprocessing) = (calibration(args, settings)?, &settings.preprocessing);
+        let calibration = calibration.arranged(preprocessing);
         quantize(&trained.graph, params, posterior, &calibration, preprocessing, &options)
     };
     let bytes = match args.format {
@@ -349,6 +350,7 @@ pub struct Exported {
 }
 
 /// Quantizes and writes a trained run: its stage-1 network if `plain`, else with the posterior.
+/// `calibration` is in the order of the raw data.
 ///
 /// # Errors
 /// As [`quantize`] and [`artifact`].
@@ -360,8 +362,9 @@ pub fn export(
     options: &QuantizeOptions,
 ) -> Result<Exported> {
     let (params, posterior) = trained.chosen(plain);
+    let calibration = calibration.clone().arranged(&settings.preprocessing);
     let quantized =
-        quantize(&trained.graph, params, posterior, calibration, &settings.preprocessing, options)?;
+        quantize(&trained.graph, params, posterior, &calibration, &settings.preprocessing, options)?;
     // The artifact holds the network itself.
     let recorded = RunSettings { network: None, ..settings.clone() };
     let training = serde_json::json!({ "settings": recorded, "quantize": options }).to_string();

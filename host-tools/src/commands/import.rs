@@ -2,7 +2,7 @@
 
 use super::common::{DataDirArg, print_result};
 use super::train::Stage2Args;
-use crate::data::{self, ChannelOrder, Dataset, Layout, Preprocessing, Splits};
+use crate::data::{self, Dataset, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, Task};
 use crate::import::{self, ImportOptions, Imported, InputLayout, preprocess};
@@ -86,6 +86,7 @@ struct ImportRecord {
     /// Largest difference from tract's run of the file, as a share of the largest output; none if this
     /// tool was built without tract.
     difference: Option<f32>,
+    /// Reading the file and checking it.
     import_seconds: f64,
     /// The float network as it was imported, on the validation split.
     imported: Option<Validation>,
@@ -118,10 +119,12 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let shape = options.arrangement().network_shape(raw);
     let started = Instant::now();
     let imported = import::read(&args.model, &args.import_options(shape))?;
+    let read_seconds = started.elapsed().as_secs_f64();
     let preprocessing = options.preprocessing(shape.channels, imported.normalisation.as_ref())?;
     let splits = data::splits(loaded, args.seed)?.arranged(&preprocessing);
+    let started = Instant::now();
     let difference = verify(&imported, &splits, &options.file_input(shape.channels)?)?;
-    let import_seconds = started.elapsed().as_secs_f64();
+    let import_seconds = read_seconds + started.elapsed().as_secs_f64();
     let first_layer = first_layer(&imported.graph)?;
     eprint!("{}", summary(&imported.graph, &first_layer, difference, import_seconds));
     let settings = args.settings(&imported.graph, &splits, preprocessing)?;
@@ -188,7 +191,11 @@ impl ImportArgs {
             class_names: class_names(graph, &splits.train)?,
             preprocessing,
             seed: self.seed,
-            stage1: Stage1Config { epochs: 0, seed: self.seed, ..Stage1Config::recipe(&graph.name, data_name) },
+            stage1: Stage1Config {
+                epochs: 0,
+                seed: self.seed,
+                ..Stage1Config::recipe(&graph.name, data_name)
+            },
             stage2,
             network: Some(graph.clone()),
         })
@@ -271,7 +278,8 @@ fn summary(graph: &Graph, first: &FirstLayer, difference: Option<f32>, seconds: 
         graph.input_shape(),
         graph.output_shape().len(),
         graph.task,
-        difference.map_or("built without tract: not checked".into(), |d| format!("differs from tract by {d:.0e}")),
+        difference
+            .map_or("built without tract: not checked".into(), |d| format!("differs from tract by {d:.0e}")),
         first.name,
         first.operator,
         first.weights,

@@ -13,8 +13,8 @@
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
 
-pub mod cifar;
 mod arrange;
+pub mod cifar;
 mod dataset;
 mod describe;
 pub mod digits;

@@ -193,6 +193,37 @@ fn layer(network: &Quantized, step: &Step, writer: &mut ArtifactWriter) -> Resul
                 clamp: clamp(*c),
             }
         }
+        StepKind::Sub { clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            Layer::Sub {
+                a: input,
+                b,
+                output,
+                multiplier_a: input.scale / output.scale,
+                multiplier_b: b.scale / output.scale,
+                clamp: clamp(*c),
+            }
+        }
+        StepKind::Mul { clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            let multiplier = (input.scale * b.scale) / output.scale;
+            Layer::Mul { a: input, b, output, multiplier, clamp: clamp(*c) }
+        }
+        StepKind::Concat { axis, clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            Layer::Concat {
+                a: input,
+                b,
+                output,
+                axis: fit("axis", *axis)?,
+                multiplier_a: input.scale / output.scale,
+                multiplier_b: b.scale / output.scale,
+                clamp: clamp(*c),
+            }
+        }
+        StepKind::Pad { begin } => {
+            Layer::Pad { input, output, begin: [fit("padding", begin[0])?, fit("padding", begin[1])?] }
+        }
         StepKind::Lookup { table } => Layer::Lookup { input, output, table: writer.values(table) },
         StepKind::Dequantize => Layer::Dequantize { input },
     })

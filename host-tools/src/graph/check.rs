@@ -90,9 +90,8 @@ pub(super) fn infer(name: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
 }
 
 fn infer_binary(name: &str, op: &Op, left: Shape, right: Shape) -> Result<Shape> {
-    let misfit = |expected: String| {
-        Err(Error::invalid(format!("node {name}: second input"), right, expected))
-    };
+    let misfit =
+        |expected: String| Err(Error::invalid(format!("node {name}: second input"), right, expected));
     match *op {
         Op::Concat { axis } => {
             let [mut sizes, other] = [left, right].map(|s| [s.height, s.width, s.channels]);
@@ -228,7 +227,9 @@ fn check_numbers(name: &str, op: &Op) -> Result<()> {
             bad("rate", rate, "at least 0 and less than 1")
         }
         Op::Activation(Activation::LeakyRelu(slope)) if !slope.is_finite() => bad("slope", slope, "finite"),
-        Op::Activation(Activation::Clip { min, max }) if !(min.is_finite() && max.is_finite() && min <= max) => {
+        Op::Activation(Activation::Clip { min, max })
+            if !(min.is_finite() && max.is_finite() && min <= max) =>
+        {
             bad("min", min, "a finite number up to max")
         }
         Op::Activation(Activation::Ramp { slope, offset }) if !(slope.is_finite() && offset.is_finite()) => {

@@ -7,9 +7,30 @@ use crate::error::Result;
 
 /// Operators that [`fold`] knows.
 pub(super) const FOLDED: &[&str] = &[
-    "Add", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Dropout", "Expand", "Flatten", "Floor",
-    "Gather", "Identity", "Mul", "Neg", "Range", "Reciprocal", "ReduceProd", "Reshape", "Slice", "Sqrt",
-    "Squeeze", "Sub", "Transpose", "Unsqueeze",
+    "Add",
+    "Cast",
+    "Ceil",
+    "Concat",
+    "ConstantOfShape",
+    "Div",
+    "Dropout",
+    "Expand",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "Identity",
+    "Mul",
+    "Neg",
+    "Range",
+    "Reciprocal",
+    "ReduceProd",
+    "Reshape",
+    "Slice",
+    "Sqrt",
+    "Squeeze",
+    "Sub",
+    "Transpose",
+    "Unsqueeze",
 ];
 
 /// The first output of a node whose inputs are these constants.
@@ -121,7 +142,9 @@ fn binary(node: &OnnxNode<'_>, a: &Constant, b: &Constant) -> Result<Constant> {
                 _ => a[i].checked_div(b[j]),
             };
             let values: Option<Vec<i64>> = pairs.map(apply).collect();
-            Values::I64(values.ok_or_else(|| node.unusable("an overflow or a division by 0", "whole numbers"))?)
+            Values::I64(
+                values.ok_or_else(|| node.unusable("an overflow or a division by 0", "whole numbers"))?,
+            )
         }
         _ => {
             let (a, b) = (a.to_f32(), b.to_f32());
@@ -166,7 +189,8 @@ fn concat(node: &OnnxNode<'_>, inputs: &[&Constant]) -> Result<Constant> {
     let axis = axis(node, node.int("axis", 0), first.dims.len())?;
     let mut dims = first.dims.clone();
     for other in &inputs[1..] {
-        let fits = other.dims.len() == dims.len() && (0..dims.len()).all(|i| i == axis || dims[i] == other.dims[i]);
+        let fits =
+            other.dims.len() == dims.len() && (0..dims.len()).all(|i| i == axis || dims[i] == other.dims[i]);
         let same = matches!(first.values, Values::F32(_)) == matches!(other.values, Values::F32(_));
         if !(fits && same) {
             return Err(node.unusable(format!("dimensions {:?}", other.dims), format!("those of {dims:?}")));
@@ -204,7 +228,9 @@ fn append(to: &mut Values, from: &Values) {
 fn slice(node: &OnnxNode<'_>, inputs: &[&Constant]) -> Result<Constant> {
     let x = inputs[0];
     let (starts, ends, axes) = match (node.ints("starts"), node.ints("ends")) {
-        (Some(starts), Some(ends)) => (starts.to_vec(), ends.to_vec(), node.ints("axes").map(<[i64]>::to_vec)),
+        (Some(starts), Some(ends)) => {
+            (starts.to_vec(), ends.to_vec(), node.ints("axes").map(<[i64]>::to_vec))
+        }
         _ => {
             let given = |i: usize| inputs.get(i).map(|c| ints(node, c).map(<[i64]>::to_vec)).transpose();
             let missing = || node.unusable("no starts or ends", "both");
@@ -227,8 +253,9 @@ fn slice(node: &OnnxNode<'_>, inputs: &[&Constant]) -> Result<Constant> {
         let (outer, inner) = around(&result.dims, along);
         let kept = start..end.max(start);
         let size = size as usize;
-        let at = (0..outer)
-            .flat_map(|o| kept.clone().flat_map(move |i| (0..inner).map(move |k| (o * size + i) * inner + k)));
+        let at = (0..outer).flat_map(|o| {
+            kept.clone().flat_map(move |i| (0..inner).map(move |k| (o * size + i) * inner + k))
+        });
         result.values = result.values.pick(at);
         result.dims[along] = kept.len();
     }
@@ -282,11 +309,7 @@ fn expand(node: &OnnxNode<'_>, x: &Constant, shape: &Constant) -> Result<Constan
 }
 
 /// The dimensions that a Reshape asks for: 0 keeps one, -1 is what is left.
-pub(super) fn reshaped(
-    node: &OnnxNode<'_>,
-    from: &[usize],
-    shape: Option<&Constant>,
-) -> Result<Vec<usize>> {
+pub(super) fn reshaped(node: &OnnxNode<'_>, from: &[usize], shape: Option<&Constant>) -> Result<Vec<usize>> {
     let wanted = match (shape, node.ints("shape")) {
         (Some(shape), _) => ints(node, shape)?,
         (None, Some(shape)) => shape,
@@ -303,7 +326,9 @@ pub(super) fn reshaped(
                 open = Some(i);
                 1
             }
-            _ => usize::try_from(size).map_err(|_| node.unusable(format!("size {size}"), "one -1 at most"))?,
+            _ => {
+                usize::try_from(size).map_err(|_| node.unusable(format!("size {size}"), "one -1 at most"))?
+            }
         });
     }
     let known = count(&dims).unwrap_or(usize::MAX);

@@ -118,7 +118,9 @@ impl<'a> Importer<'a> {
                 Some(Value::View(view)) => view.dims(),
                 _ => return Err(node.unusable("an input without a known shape", "an activation")),
             };
-            let clip = |at: i64| (if at < 0 { at.saturating_add(dims.len() as i64) } else { at }).clamp(0, dims.len() as i64);
+            let clip = |at: i64| {
+                (if at < 0 { at.saturating_add(dims.len() as i64) } else { at }).clamp(0, dims.len() as i64)
+            };
             let (start, end) = (clip(node.int("start", 0)), clip(node.int("end", i64::MAX)));
             let kept = &dims[start as usize..end.max(start) as usize];
             return Ok(Some(Constant::ints(kept.iter().map(|&dim| dim as i64).collect())));
@@ -195,7 +197,7 @@ impl<'a> Importer<'a> {
     }
 
     fn unique(&mut self, node: &OnnxNode<'_>) -> String {
-        let base: String = node.name().chars().filter(|c| !c.is_control()).take(120).collect();
+        let base: String = node.name().chars().filter(|c| !c.is_control()).take(80).collect();
         let base = if base.is_empty() { node.op().to_lowercase() } else { base };
         let mut name = base.clone();
         let mut number = 2;

@@ -76,7 +76,10 @@ impl View {
                 "batch, channels, height, width in this order",
             )
         };
-        if !(3..=4).contains(&self.rank()) || !self.axes[0].is_empty() || !matches!(self.axes[1][..], [] | [C]) {
+        if !(3..=4).contains(&self.rank())
+            || !self.axes[0].is_empty()
+            || !matches!(self.axes[1][..], [] | [C])
+        {
             return Err(wrong());
         }
         let mut free = vec![H, W];
@@ -103,7 +106,11 @@ impl View {
         for (i, axis) in spatial.iter().enumerate() {
             let default = if spatial.len() == 2 && i == 0 { H } else { W };
             let taken = |a: Axis| result.contains(&a) || spatial[i + 1..].contains(&Some(a));
-            result.push(axis.unwrap_or(if taken(default) { if default == H { W } else { H } } else { default }));
+            result.push(axis.unwrap_or(if taken(default) {
+                if default == H { W } else { H }
+            } else {
+                default
+            }));
         }
         Ok(result)
     }
@@ -120,13 +127,18 @@ impl View {
     }
 
     /// For each value in ONNX's order, its index in the graph's.
+    #[cfg(any(test, feature = "tract"))]
     pub(super) fn onnx_order(&self) -> Vec<usize> {
         self.indices(&self.order())
     }
 
     fn indices(&self, listed: &[Axis]) -> Vec<usize> {
         let stride = |a: Axis| -> usize {
-            [H, W, C].into_iter().filter(|&b| b as u8 > a as u8 && listed.contains(&b)).map(|b| b.size(self.shape)).product()
+            [H, W, C]
+                .into_iter()
+                .filter(|&b| b as u8 > a as u8 && listed.contains(&b))
+                .map(|b| b.size(self.shape))
+                .product()
         };
         let mut indices = vec![0];
         for &a in listed {

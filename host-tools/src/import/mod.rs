@@ -78,10 +78,17 @@ pub struct Imported {
     pub params: Params,
     /// What the file does to its input before the first layer.
     pub normalisation: Option<Normalisation>,
+    check: Check,
+}
+
+/// What [`Imported::verify`] needs beside the graph.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "tract"), expect(dead_code, reason = "read by the check against tract"))]
+struct Check {
     /// The file's input as ONNX sees it.
     input: View,
     softmax: Softmax,
-    /// The file itself, for [`Self::verify`].
+    /// The file itself.
     bytes: Rc<[u8]>,
 }
 
@@ -113,8 +120,8 @@ pub fn from_bytes(path: &Path, bytes: &[u8], options: &ImportOptions) -> Result<
     for view in candidates {
         match file.import(view, options) {
             Ok((graph, params, normalisation, input, softmax)) => {
-                let bytes = Rc::from(bytes);
-                return Ok(Imported { graph, params, normalisation, input, softmax, bytes });
+                let check = Check { input, softmax, bytes: Rc::from(bytes) };
+                return Ok(Imported { graph, params, normalisation, check });
             }
             Err(error) => first_error = first_error.or(Some(error)),
         }
@@ -125,7 +132,6 @@ pub fn from_bytes(path: &Path, bytes: &[u8], options: &ImportOptions) -> Result<
 /// A decoded file with one input and one output.
 struct File<'a> {
     path: &'a Path,
-    graph: &'a GraphProto,
     opset: i64,
     input: &'a ValueInfoProto,
     output: &'a str,
@@ -140,7 +146,8 @@ type Parts = (Graph, Params, Option<Normalisation>, View, Softmax);
 impl<'a> File<'a> {
     fn open(path: &'a Path, model: &'a ModelProto) -> Result<Self> {
         let bad = |field: &str, found: String, expected: &str| Error::malformed(path, field, found, expected);
-        let graph = model.graph.as_ref().ok_or_else(|| bad("graph", "none".into(), "an ONNX file with a graph"))?;
+        let graph =
+            model.graph.as_ref().ok_or_else(|| bad("graph", "none".into(), "an ONNX file with a graph"))?;
         if graph.node.len() > MAX_NODES {
             return Err(bad("nodes", graph.node.len().to_string(), "at most 20000"));
         }
@@ -158,17 +165,23 @@ impl<'a> File<'a> {
             .ok_or_else(|| bad("graph", "a circle, or a node before its inputs".into(), "nodes in order"))?;
         let inputs: Vec<&ValueInfoProto> =
             graph.input.iter().filter(|input| !constants.contains_key(input.name.as_str())).collect();
-        let names = |values: &[&ValueInfoProto]| values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = |values: &[&ValueInfoProto]| {
+            values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
         let [input] = inputs[..] else {
             let found = format!("{} ({})", inputs.len(), names(&inputs));
-            return Err(bad("inputs", found, "one: the Bayesian first layer reads the one input of the network"));
+            return Err(bad(
+                "inputs",
+                found,
+                "one: the Bayesian first layer reads the one input of the network",
+            ));
         };
         let [output] = &graph.output[..] else {
             let outputs: Vec<&ValueInfoProto> = graph.output.iter().collect();
             let found = format!("{} ({})", outputs.len(), names(&outputs));
             return Err(bad("outputs", found, "one"));
         };
-        Ok(Self { path, graph, opset, input, output: &output.name, constants, nodes })
+        Ok(Self { path, opset, input, output: &output.name, constants, nodes })
     }
 
     fn error(&self, field: &str, found: impl ToString, expected: impl ToString) -> Error {
@@ -183,7 +196,11 @@ impl<'a> File<'a> {
         let dims = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
         if !(2..=4).contains(&dims.len()) {
             let found = format!("{} dimensions", dims.len());
-            return Err(self.error("input", found, "2 to 4: batch, and channels, height and width of an example"));
+            return Err(self.error(
+                "input",
+                found,
+                "2 to 4: batch, and channels, height and width of an example",
+            ));
         }
         let size = |dim: &proto::Dimension| match dim.value {
             Some(Size::Known(value)) if value > 0 => Some(usize::try_from(value).ok()?.min(1 << 31)),
@@ -192,7 +209,9 @@ impl<'a> File<'a> {
         let sizes: Vec<Option<usize>> = dims.iter().map(size).collect();
         match sizes[0] {
             None | Some(1) => Ok(sizes[1..].to_vec()),
-            Some(batch) => Err(self.error("input", format!("a batch of {batch}"), "a batch of 1 or an open one")),
+            Some(batch) => {
+                Err(self.error("input", format!("a batch of {batch}"), "a batch of 1 or an open one"))
+            }
         }
     }
 
@@ -210,8 +229,10 @@ impl<'a> File<'a> {
             Some(InputLayout::Nhwc) => interleaved,
             None => planar.into_iter().chain(interleaved).collect(),
         };
-        let views: Vec<View> =
-            readings.iter().filter_map(|axes| Some(View::new(0, shape_of(axes, &dims, options.input)?, axes))).collect();
+        let views: Vec<View> = readings
+            .iter()
+            .filter_map(|axes| Some(View::new(0, shape_of(axes, &dims, options.input)?, axes)))
+            .collect();
         if views.is_empty() {
             let open = |dim: &Option<usize>| dim.map_or("?".to_string(), |dim| dim.to_string());
             let found = format!("N x {}", dims.iter().map(open).collect::<Vec<_>>().join(" x "));
@@ -249,10 +270,12 @@ impl<'a> File<'a> {
             let found = format!("values in the order {}", output.describe());
             return Err(self.error("output", found, "height, width, channels"));
         }
-        let task = options.task.unwrap_or(match output.shape.len() == input.shape.len() && softmax == Softmax::None {
-            true => Task::Reconstruction,
-            false => Task::Classification,
-        });
+        let task = options.task.unwrap_or(
+            match output.shape.len() == input.shape.len() && softmax == Softmax::None {
+                true => Task::Reconstruction,
+                false => Task::Classification,
+            },
+        );
         let Importer { builder, params, normalisation, .. } = importer;
         let (graph, params) = prune::prune(builder.into_graph(task), params, output.node)?;
         self.require_one_first_layer(&graph)?;
@@ -267,9 +290,8 @@ impl<'a> File<'a> {
 
     /// Every operator of the file that is unknown, at once.
     fn require_supported(&self) -> Result<()> {
-        let known = |op: &str| {
-            operators::SUPPORTED.contains(&op) || fold::FOLDED.contains(&op) || op == "Constant"
-        };
+        let known =
+            |op: &str| operators::SUPPORTED.contains(&op) || fold::FOLDED.contains(&op) || op == "Constant";
         let refusals: Vec<Refusal> = self
             .nodes
             .iter()
@@ -289,17 +311,20 @@ impl<'a> File<'a> {
     fn refused(&self, refusals: &[Refusal]) -> Error {
         let each = |r: &Refusal| format!("\n  {} ({}): {}", r.name, r.op, r.reason);
         let list: String = refusals.iter().map(each).collect();
-        self.error("nodes", format!("{} that cannot be imported:{list}\n", refusals.len()), "operators that the graph has")
+        self.error(
+            "nodes",
+            format!("{} that cannot be imported:{list}\n", refusals.len()),
+            "operators that the graph has",
+        )
     }
 
     /// The draws share one quantized input and differ from the first layer on.
     fn require_one_first_layer(&self, graph: &Graph) -> Result<()> {
-        let first = graph.first_weighted().map_err(|_| {
-            self.error("first layer", "no convolution or dense layer", "at least one")
-        })?;
-        let readers: Vec<NodeId> = (1..graph.nodes.len())
-            .filter(|&id| graph.nodes[id].inputs.contains(&0))
-            .collect();
+        let first = graph
+            .first_weighted()
+            .map_err(|_| self.error("first layer", "no convolution or dense layer", "at least one"))?;
+        let readers: Vec<NodeId> =
+            (1..graph.nodes.len()).filter(|&id| graph.nodes[id].inputs.contains(&0)).collect();
         if readers == [first] {
             return Ok(());
         }

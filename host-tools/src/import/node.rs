@@ -4,7 +4,6 @@ use super::proto::{AttributeProto, NodeProto};
 use super::tensor::Constant;
 use crate::error::{Error, Result};
 
-
 /// A node and the operator-set version that gives its attributes their meaning.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OnnxNode<'a> {
@@ -66,9 +65,9 @@ impl<'a> OnnxNode<'a> {
         let Some(values) = self.ints(name) else { return Ok([default; N]) };
         let sizes: Option<Vec<usize>> =
             values.iter().map(|&v| usize::try_from(v).ok().filter(|&v| v <= 1 << 15)).collect();
-        sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(|| {
-            self.unusable(format!("{name} {values:?}"), format!("{N} sizes of 0 to 32768"))
-        })
+        sizes
+            .and_then(|sizes| sizes.try_into().ok())
+            .ok_or_else(|| self.unusable(format!("{name} {values:?}"), format!("{N} sizes of 0 to 32768")))
     }
 
     /// An error about this node; what reads it adds name and operator.

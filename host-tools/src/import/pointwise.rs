@@ -46,7 +46,9 @@ impl<'a> Importer<'a> {
     fn clip(&self, node: &OnnxNode<'a>) -> Result<Option<Activation>> {
         let bound = |index, name: &str, default: f32| -> Result<f32> {
             Ok(match self.constant(node, index)? {
-                Some(value) => value.scalar().ok_or_else(|| node.unusable("a bound of several values", "one"))?,
+                Some(value) => {
+                    value.scalar().ok_or_else(|| node.unusable("a bound of several values", "one"))?
+                }
                 None => node.float(name, default),
             })
         };
@@ -115,21 +117,17 @@ impl<'a> Importer<'a> {
     /// preprocessing.
     fn is_raw_input(&self, node: &OnnxNode<'_>, view: &View) -> bool {
         let read_by = |index| node.input(index).and_then(|name| self.readers.get(name)).copied();
-        view.node == 0 && (0..node.proto.input.len()).all(|i| {
-            let constant = matches!(node.input(i).and_then(|name| self.values.get(name)), Some(Value::Constant(_)));
-            constant || read_by(i) == Some(1)
-        })
+        view.node == 0
+            && (0..node.proto.input.len()).all(|i| {
+                let constant =
+                    matches!(node.input(i).and_then(|name| self.values.get(name)), Some(Value::Constant(_)));
+                constant || read_by(i) == Some(1)
+            })
     }
 
     /// `scale * x + shift` per channel: of the input, preprocessing; elsewhere a batch norm, which folds
     /// into the layer before it where it can.
-    fn affine(
-        &mut self,
-        node: &OnnxNode<'a>,
-        view: &View,
-        scale: Vec<f32>,
-        shift: Vec<f32>,
-    ) -> Result<View> {
+    fn affine(&mut self, node: &OnnxNode<'a>, view: &View, scale: Vec<f32>, shift: Vec<f32>) -> Result<View> {
         finite(node, &scale)?;
         finite(node, &shift)?;
         if self.is_raw_input(node, view) && scale.iter().all(|&s| s > 0.0) {
@@ -287,7 +285,9 @@ impl<'a> Importer<'a> {
         let mut result = views[0].clone();
         for view in &views[1..] {
             let rest_equal = view.rank() == result.rank()
-                && (0..view.rank()).all(|i| i == along || (view.axes[i] == result.axes[i] && view.dims()[i] == result.dims()[i]));
+                && (0..view.rank()).all(|i| {
+                    i == along || (view.axes[i] == result.axes[i] && view.dims()[i] == result.dims()[i])
+                });
             let listed = |view: &View| match view.axes[along][..] {
                 [] => Some(None),
                 [axis] => Some(Some(axis)),
@@ -302,8 +302,12 @@ impl<'a> Importer<'a> {
                 let found = format!("{} and {} along axis {along}", result.describe(), view.describe());
                 return Err(node.unusable(found, "activations that differ along one axis of the network"));
             };
-            let (id, shape) =
-                self.push(node, Op::Concat { axis: joined as usize }, &[result.node, view.node], NodeParams::default())?;
+            let (id, shape) = self.push(
+                node,
+                Op::Concat { axis: joined as usize },
+                &[result.node, view.node],
+                NodeParams::default(),
+            )?;
             let mut axes: Vec<&[Axis]> = result.axes.iter().map(Vec::as_slice).collect();
             let along_axes = [joined];
             axes[along] = &along_axes;

@@ -101,7 +101,11 @@ impl PreprocessOptions {
             match values.len() {
                 1 => Ok(vec![values[0]; channels]),
                 len if len == channels => Ok(values),
-                len => Err(Error::invalid(format!("preprocessing: {name}"), len, format!("1 or {channels} values"))),
+                len => Err(Error::invalid(
+                    format!("preprocessing: {name}"),
+                    len,
+                    format!("1 or {channels} values"),
+                )),
             }
         };
         let scale = self.scale.unwrap_or(1.0);

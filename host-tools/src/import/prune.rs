@@ -16,7 +16,8 @@ pub(super) fn prune(graph: Graph, params: Vec<NodeParams>, output: NodeId) -> Re
     let mut new_id = vec![0; graph.nodes.len()];
     let mut nodes = Vec::new();
     let mut kept = Vec::new();
-    for (id, (node, params)) in graph.nodes.into_iter().zip(params).enumerate().filter(|(id, _)| needed[*id]) {
+    for (id, (node, params)) in graph.nodes.into_iter().zip(params).enumerate().filter(|(id, _)| needed[*id])
+    {
         new_id[id] = nodes.len();
         let inputs = node.inputs.iter().map(|&input| new_id[input]).collect();
         nodes.push(Node { inputs, ..node });

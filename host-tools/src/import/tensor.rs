@@ -108,7 +108,11 @@ impl Constant {
         let kind = DataType::of(tensor.data_type);
         let values = if tensor.raw_data.is_empty() { typed(tensor, kind) } else { raw(tensor, kind) };
         let values = values.ok_or_else(|| {
-            Error::invalid(field(), format!("values of ONNX type {}", tensor.data_type), "float or integer values")
+            Error::invalid(
+                field(),
+                format!("values of ONNX type {}", tensor.data_type),
+                "float or integer values",
+            )
         })?;
         if values.len() != count {
             let found = format!("{} values", values.len());
@@ -145,7 +149,11 @@ fn typed(tensor: &TensorProto, kind: DataType) -> Option<Values> {
         DataType::Double => Values::F32(tensor.double_data.iter().map(|&value| value as f32).collect()),
         DataType::Float16 => Values::F32(tensor.int32_data.iter().map(|&bits| half(bits as u16)).collect()),
         DataType::Int64 => Values::I64(tensor.int64_data.clone()),
-        DataType::Int32 | DataType::Int16 | DataType::Int8 | DataType::Uint16 | DataType::Uint8
+        DataType::Int32
+        | DataType::Int16
+        | DataType::Int8
+        | DataType::Uint16
+        | DataType::Uint8
         | DataType::Bool => ints(&tensor.int32_data),
         DataType::Other => return None,
     })
@@ -216,7 +224,9 @@ mod tests {
         assert!(message(tensor(DataType::Float, &[1 << 40, 1 << 40], vec![0; 8])).contains("at most"));
         assert!(message(tensor(DataType::Float, &[-1], vec![0; 8])).contains("0 or more"));
         assert!(message(tensor(DataType::Float, &[2], vec![0; 7])).contains("type 1"));
-        assert!(message(TensorProto { data_type: 8, ..tensor(DataType::Float, &[0], vec![]) }).contains("type 8"));
+        assert!(
+            message(TensorProto { data_type: 8, ..tensor(DataType::Float, &[0], vec![]) }).contains("type 8")
+        );
         assert!(message(tensor(DataType::Float, &[1000000], vec![])).contains("found 0 values"));
     }
 }

@@ -32,7 +32,11 @@ impl Imported {
         }
         Err(Error::invalid(
             "check of the import by tract",
-            format!("outputs that differ by {share:.1e} of the largest ({} and {} values)", ours.len(), theirs.len()),
+            format!(
+                "outputs that differ by {share:.1e} of the largest ({} and {} values)",
+                ours.len(),
+                theirs.len()
+            ),
             format!("at most {TOLERANCE:.0e}"),
         ))
     }
@@ -46,24 +50,29 @@ impl Imported {
         }
         let mut executor = Executor::new(&self.graph, 1)?;
         let mut outputs = executor.infer(&self.params, &input, 1)?.to_vec();
-        if self.softmax != Softmax::None {
+        if self.check.softmax != Softmax::None {
             let max = outputs.iter().fold(f32::NEG_INFINITY, |max, &y| max.max(y));
             let sum: f32 = outputs.iter().map(|y| (y - max).exp()).sum();
             for y in &mut outputs {
-                *y = if self.softmax == Softmax::Log { *y - max - sum.ln() } else { (*y - max).exp() / sum };
+                *y = if self.check.softmax == Softmax::Log {
+                    *y - max - sum.ln()
+                } else {
+                    (*y - max).exp() / sum
+                };
             }
         }
         Ok(outputs)
     }
 
     fn tract(&self, example: &[f32]) -> TractResult<Vec<f32>> {
-        let dims = self.input.dims();
-        let values: Vec<f32> = self.input.onnx_order().into_iter().map(|index| example[index]).collect();
+        let dims = self.check.input.dims();
+        let values: Vec<f32> =
+            self.check.input.onnx_order().into_iter().map(|index| example[index]).collect();
         let tensor = Tensor::from_shape(&dims, &values)?;
         let model = tract_onnx::onnx()
             .with_ignore_output_shapes(true)
             .with_ignore_value_info(true)
-            .model_for_read(&mut &*self.bytes)?
+            .model_for_read(&mut &*self.check.bytes)?
             .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), dims))?
             .into_typed()?
             .into_runnable()?;

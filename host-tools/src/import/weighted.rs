@@ -99,7 +99,9 @@ impl<'a> Importer<'a> {
         let positions = view.axes[..last].iter().any(|axes| !axes.is_empty());
         if positions {
             if !matches!(view.axes[last][..], [] | [Axis::C]) {
-                return Err(node.unusable(format!("a matrix product over {}", view.describe()), "channels last"));
+                return Err(
+                    node.unusable(format!("a matrix product over {}", view.describe()), "channels last")
+                );
             }
             let op = Op::Conv2d { out_channels: out, window: Window::valid(1, 1), groups: 1, bias: has_bias };
             let weight = Some(array(node, vec![out, 1, 1, inputs], rows)?);
@@ -111,7 +113,8 @@ impl<'a> Importer<'a> {
         }
         let weight = Some(array(node, vec![out, inputs], rows)?);
         let params = NodeParams { weight, bias, ..NodeParams::default() };
-        let (id, shape) = self.push(node, Op::Dense { out_features: out, bias: has_bias }, &[view.node], params)?;
+        let (id, shape) =
+            self.push(node, Op::Dense { out_features: out, bias: has_bias }, &[view.node], params)?;
         let mut axes: Vec<&[Axis]> = vec![&[]; view.rank()];
         axes[last] = &[Axis::C];
         Ok(View::new(id, shape, &axes))
@@ -119,14 +122,21 @@ impl<'a> Importer<'a> {
 }
 
 /// A matrix as `[inputs][out]` times `factor`, and its number of outputs.
-fn matrix(node: &OnnxNode<'_>, weight: &Constant, transposed: bool, factor: f32) -> Result<(Vec<f32>, usize)> {
+fn matrix(
+    node: &OnnxNode<'_>,
+    weight: &Constant,
+    transposed: bool,
+    factor: f32,
+) -> Result<(Vec<f32>, usize)> {
     // Leading axes of size 1 broadcast.
     let (lead, dims) = weight.dims.split_at(weight.dims.len().saturating_sub(2));
     let &[rows, columns] = dims else {
         return Err(node.unusable(format!("weight of dimensions {:?}", weight.dims), "a matrix"));
     };
     if lead.iter().any(|&dim| dim != 1) || rows == 0 || columns == 0 {
-        return Err(node.unusable(format!("weight of dimensions {:?}", weight.dims), "one matrix with values"));
+        return Err(
+            node.unusable(format!("weight of dimensions {:?}", weight.dims), "one matrix with values")
+        );
     }
     let values: Vec<f32> = weight.to_f32().into_iter().map(|value| value * factor).collect();
     if !transposed {
@@ -163,4 +173,3 @@ pub(super) fn array(node: &OnnxNode<'_>, shape: Vec<usize>, values: Vec<f32>) ->
     let expected = format!("{shape:?}");
     ArrayD::from_shape_vec(shape, values).map_err(|_| node.unusable(format!("{len} values"), expected))
 }
-

@@ -31,10 +31,15 @@ impl<'v> Spatial<'v> {
     pub(super) fn window(&self, node: &OnnxNode<'_>, input: Shape, padding: Padding) -> Result<Window> {
         let n = self.axes.len();
         let list = |name: &str, default: usize| -> Result<Vec<usize>> {
-            Ok(if n == 1 { node.sizes::<1>(name, default)?.to_vec() } else { node.sizes::<2>(name, default)?.to_vec() })
+            Ok(if n == 1 {
+                node.sizes::<1>(name, default)?.to_vec()
+            } else {
+                node.sizes::<2>(name, default)?.to_vec()
+            })
         };
         let (strides, dilations) = (list("strides", 1)?, list("dilations", 1)?);
-        let pads = if n == 1 { node.sizes::<2>("pads", 0)?.to_vec() } else { node.sizes::<4>("pads", 0)?.to_vec() };
+        let pads =
+            if n == 1 { node.sizes::<2>("pads", 0)?.to_vec() } else { node.sizes::<4>("pads", 0)?.to_vec() };
         let auto = node.text("auto_pad").unwrap_or("NOTSET");
         let mut window = Window { pad_begin: padding.begin, pad_end: padding.end, ..Window::valid(1, 1) };
         for (i, &along) in self.axes.iter().enumerate() {
@@ -108,7 +113,9 @@ impl<'a> Importer<'a> {
         let count_padding = node.int("count_include_pad", 0) != 0;
         let (view, padding) = match self.input(node, 0)? {
             // Zeros of a Pad node count; the pool's own padding then must, too.
-            Value::Padded(view, padding) if count_padding || node.ints("pads").is_none_or(|p| p.iter().all(|&p| p == 0)) => {
+            Value::Padded(view, padding)
+                if count_padding || node.ints("pads").is_none_or(|p| p.iter().all(|&p| p == 0)) =>
+            {
                 (view, padding)
             }
             _ => (self.view(node, 0)?, Padding::default()),
@@ -187,7 +194,8 @@ impl<'a> Importer<'a> {
         let spatial = view.spatial(node)?;
         let mut padding = Padding::default();
         for (i, &along) in axes.iter().enumerate() {
-            let pair = [pads[i], pads[axes.len() + i]].map(|p| usize::try_from(p).ok().filter(|&p| p <= 1 << 15));
+            let pair =
+                [pads[i], pads[axes.len() + i]].map(|p| usize::try_from(p).ok().filter(|&p| p <= 1 << 15));
             let [Some(begin), Some(end)] = pair else {
                 return Err(node.unusable(format!("pads {pads:?}"), "0 to 32768"));
             };
@@ -206,7 +214,8 @@ impl<'a> Importer<'a> {
 
     /// Zeros around an activation as a node of their own.
     pub(super) fn pad(&mut self, node: &OnnxNode<'a>, _view: &View, padding: Padding) -> Result<View> {
-        Err(node.unusable(format!("an input padded by {padding:?}"), "padding before a convolution or mean pool"))
+        Err(node
+            .unusable(format!("an input padded by {padding:?}"), "padding before a convolution or mean pool"))
     }
 }
 

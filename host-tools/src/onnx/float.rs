@@ -248,18 +248,30 @@ pub(super) fn add(builder: &mut Builder, name: &str, a: &Tensor, b: &Tensor) -> 
 }
 
 /// `x - y` or `x * y`; `y` may have one value a channel.
-fn product_or_difference(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, product: bool) -> String {
+pub(super) fn product_or_difference(
+    builder: &mut Builder,
+    name: &str,
+    x: &Tensor,
+    y: &Tensor,
+    product: bool,
+) -> String {
     let (x, y) = (builder.image(x), builder.image(y));
     builder.op(if product { "Mul" } else { "Sub" }, name, &[&x, &y], &[])
 }
 
 /// `axis` counts rows, columns, channels; ONNX has channels first.
-fn concat(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, axis: usize) -> String {
+pub(super) fn concat(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, axis: usize) -> String {
     let (x, y) = (builder.image(x), builder.image(y));
     builder.op("Concat", name, &[&x, &y], &[("axis", Attr::I([2, 3, 1][axis]))])
 }
 
-fn pad(builder: &mut Builder, name: &str, x: &Tensor, begin: [usize; 2], end: [usize; 2]) -> String {
+pub(super) fn pad(
+    builder: &mut Builder,
+    name: &str,
+    x: &Tensor,
+    begin: [usize; 2],
+    end: [usize; 2],
+) -> String {
     let image = builder.image(x);
     let pads = [0, 0, begin[0], begin[1], 0, 0, end[0], end[1]].map(|pad| pad as i64);
     let pads = builder.constant(&format!("{name}/pads"), &[8], Data::I64(&pads));

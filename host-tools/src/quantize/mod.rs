@@ -173,11 +173,15 @@ fn plan_memory(lowered: &Lowered) -> Plan {
         let writer = lowered.steps.iter().position(|step| step.output == Some(id)).unwrap_or(0);
         let reads = lowered.steps.iter().rposition(|step| step.inputs.contains(&id));
         let in_place_of = match &lowered.steps[writer].kind {
-            StepKind::Add { .. } | StepKind::Lookup { .. } => lowered.steps[writer]
+            StepKind::Add { .. } | StepKind::Sub { .. } | StepKind::Lookup { .. } => lowered.steps[writer]
                 .inputs
                 .iter()
                 .copied()
                 .find(|&input| input > 0 && dies_at(lowered, input, writer))
+                .map(|input| input - 1),
+            // On the first factor only: the second may be smaller.
+            StepKind::Mul { .. } => Some(lowered.steps[writer].inputs[0])
+                .filter(|&input| input > 0 && dies_at(lowered, input, writer))
                 .map(|input| input - 1),
             _ => None,
         };

@@ -84,7 +84,13 @@ impl Executor {
     }
 
     /// The place of the gradient of a node's input, and a note that it is written now.
-    pub(super) fn outgoing(&self, id: NodeId, index: usize, n: usize, written: &mut [bool]) -> Option<Outgoing> {
+    pub(super) fn outgoing(
+        &self,
+        id: NodeId,
+        index: usize,
+        n: usize,
+        written: &mut [bool],
+    ) -> Option<Outgoing> {
         let input = storage(&self.graph, self.graph.nodes[id].inputs[index]);
         if !self.needs[input] {
             return None;

@@ -53,7 +53,8 @@ impl Block {
     fn runs(self) -> impl Iterator<Item = (usize, usize, usize)> {
         let Self { whole, part, at: [row, column, channel] } = self;
         let joined = part.channels == whole.channels;
-        let (pieces, run) = if joined { (1, part.width * part.channels) } else { (part.width, part.channels) };
+        let (pieces, run) =
+            if joined { (1, part.width * part.channels) } else { (part.width, part.channels) };
         (0..part.height).flat_map(move |y| {
             (0..pieces).map(move |x| {
                 let to = ((y + row) * whole.width + x + column) * whole.channels + channel;
@@ -126,7 +127,14 @@ impl Executor {
         }
     }
 
-    fn put_operands(&mut self, id: NodeId, operands: &[usize], inputs: &[f32], n: usize, target: &Range<usize>) {
+    fn put_operands(
+        &mut self,
+        id: NodeId,
+        operands: &[usize],
+        inputs: &[f32],
+        n: usize,
+        target: &Range<usize>,
+    ) {
         for &index in operands {
             let (block, source) = (self.block(id, index), self.source(id, index, n));
             let (part, whole) = read_write(&mut self.activations, inputs, &source, target);
