@@ -14,7 +14,7 @@ use stf_host::data::{self, Dataset, Inputs, Preprocessing};
 use stf_host::export::{Description, artifact};
 use stf_host::graph::params::Posterior;
 use stf_host::graph::{Graph, Op, Params, Shape, Task, architectures};
-use stf_host::onnx::{self, BakedDraws, Joints};
+use stf_host::onnx::{self, BakedDraws, InputType, Joints};
 use stf_host::quantize::{QuantizeOptions, Quantized, quantize};
 use stf_host::train::{Executor, Purpose, normals};
 
@@ -188,7 +188,7 @@ fn float_model_equals_the_executor() {
     let Some(python) = python() else { return };
     for (name, shape) in NETWORKS {
         let net = Net::new(name, shape);
-        let model = onnx::float(&net.graph, &net.params, &net.preprocessing).unwrap();
+        let model = onnx::float(&net.graph, &net.params, &net.preprocessing, InputType::F32).unwrap();
         let outputs = oracle(python, &model, &net.feed());
         let output = if net.graph.task == Task::Classification { "logits" } else { "output" };
         let got = floats(&outputs[output]);
@@ -288,7 +288,7 @@ fn qdq_model_equals_the_mean_pass_to_int8_accuracy() {
     for (name, shape) in NETWORKS {
         let net = Net::new(name, shape);
         let quantized = net.quantized(false);
-        let model = onnx::qdq(&net.graph, &net.params, &quantized).unwrap();
+        let model = onnx::qdq(&net.graph, &net.params, &quantized, InputType::F32).unwrap();
         let output = if net.graph.task == Task::Classification { "logits" } else { "output" };
         let got = floats(&oracle(python, &model, &net.feed())[output]);
         let bytes = net.artifact(&quantized);
@@ -327,7 +327,7 @@ fn baked_draws_equal_the_runtimes_monte_carlo_mean() {
         let net = Net::new(name, shape);
         let quantized = net.quantized(per_output);
         let draws = BakedDraws { num_samples, seed: 11, antithetic };
-        let model = onnx::monte_carlo(&net.graph, &net.params, &quantized, draws).unwrap();
+        let model = onnx::monte_carlo(&net.graph, &net.params, &quantized, draws, InputType::F32).unwrap();
         let got = floats(&oracle(python, &model, &net.feed())["probabilities"]);
         let bytes = net.artifact(&quantized);
         let artifact = Model::from_bytes(&bytes).unwrap();

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
 use crate::export::{Description, artifact};
 use crate::files::write_atomic;
-use crate::onnx::{self, BakedDraws};
+use crate::onnx::{self, BakedDraws, InputType};
 use crate::quantize::range::RangeRule;
 use crate::quantize::{QuantizeOptions, quantize};
 use crate::run::chain::{self, Trained};
@@ -39,6 +39,9 @@ pub struct ExportArgs {
     /// onnx-mc and the adaptive rule: draw every sample by itself instead of in antithetic pairs
     #[arg(long)]
     no_antithetic: bool,
+    /// ONNX formats: raw input as bytes instead of f32
+    #[arg(long)]
+    uint8_input: bool,
     /// Export the stage-1 network, without noise
     #[arg(long)]
     plain: bool,
@@ -113,6 +116,9 @@ pub struct QuantizeArgs {
     /// Calibration examples to watch at most
     #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_examples)]
     calibration_examples: usize,
+    /// Zero points of 0, as TensorRT needs them for onnx-qdq; costs a bit of each activation behind a ReLU
+    #[arg(long)]
+    symmetric: bool,
     /// Draw noise per output of a dense first layer instead of per weight
     #[arg(long)]
     noise_per_output: bool,
@@ -125,6 +131,7 @@ impl QuantizeArgs {
         QuantizeOptions {
             range: self.range,
             max_examples: self.calibration_examples,
+            symmetric: self.symmetric,
             noise_per_output: self.noise_per_output,
             seed,
         }
@@ -274,21 +281,22 @@ fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) ->
         let calibration = calibration.arranged(preprocessing);
         quantize(&trained.graph, params, posterior, &calibration, preprocessing, &options)
     };
+    let input = if args.uint8_input { InputType::U8 } else { InputType::F32 };
     let bytes = match args.format {
-        Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?)?,
+        Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?, input)?,
         Format::OnnxMc => {
             let draws = BakedDraws {
                 num_samples: args.num_samples,
                 seed: args.seed,
                 antithetic: !args.no_antithetic,
             };
-            onnx::monte_carlo(&trained.graph, params, &quantized()?, draws)?
+            onnx::monte_carlo(&trained.graph, params, &quantized()?, draws, input)?
         }
         Format::Safetensors => {
             float_posterior(settings, trained, args.plain).save(&args.out)?;
             Vec::new()
         }
-        _ => onnx::float(&trained.graph, params, &settings.preprocessing)?,
+        _ => onnx::float(&trained.graph, params, &settings.preprocessing, input)?,
     };
     if args.format != Format::Safetensors {
         write_atomic(&args.out, |writer| writer.write_all(&bytes))?;

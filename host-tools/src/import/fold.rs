@@ -74,7 +74,7 @@ pub(super) fn ints<'c>(node: &OnnxNode<'_>, constant: &'c Constant) -> Result<&'
 /// Number of values of a result; an error if there would be too many.
 fn bounded(node: &OnnxNode<'_>, dims: &[usize]) -> Result<usize> {
     count(dims).ok_or_else(|| {
-        node.unusable(format!("a constant of dimensions {dims:?}"), "at most 2^26 values in 8 dimensions")
+        node.unusable(format!("a constant of dimensions {dims:?}"), "at most 2^25 values in 8 dimensions")
     })
 }
 

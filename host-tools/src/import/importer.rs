@@ -7,7 +7,7 @@ use super::node::OnnxNode;
 use super::tensor::Constant;
 use crate::error::{Error, Result};
 use crate::graph::{GraphBuilder, NodeId, NodeParams, Op, Shape, Task};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// What a name in the file stands for.
@@ -55,7 +55,10 @@ pub(super) struct Importer<'a> {
     pub(super) refusals: Vec<Refusal>,
     /// Values of all folded constants so far.
     folded: usize,
-    names: HashSet<String>,
+    /// Values of all parameters so far.
+    parameters: usize,
+    /// Names given, and how many nodes asked for each.
+    names: HashMap<String, usize>,
 }
 
 impl<'a> Importer<'a> {
@@ -68,7 +71,8 @@ impl<'a> Importer<'a> {
             normalisation: None,
             refusals: Vec::new(),
             folded: 0,
-            names: HashSet::from(["input".to_string()]),
+            parameters: 0,
+            names: HashMap::from([("input".to_string(), 1)]),
         }
     }
 
@@ -103,7 +107,7 @@ impl<'a> Importer<'a> {
         if let Some(constant) = self.folded(node)? {
             self.folded += constant.values.len();
             if self.folded > super::tensor::MAX_VALUES {
-                return Err(node.unusable("constants that fold to more than 2^26 values", "fewer"));
+                return Err(node.unusable("constants that fold to more than 2^25 values", "fewer"));
             }
             return Ok(Value::Constant(Rc::new(constant)));
         }
@@ -189,6 +193,11 @@ impl<'a> Importer<'a> {
         inputs: &[NodeId],
         params: NodeParams,
     ) -> Result<(NodeId, Shape)> {
+        // A constant may be the weight of many nodes: what is not bounded in the file is bounded here.
+        self.parameters += params.tensors().map(|(_, tensor)| tensor.len()).sum::<usize>();
+        if self.parameters > super::tensor::MAX_VALUES {
+            return Err(node.unusable("more than 2^25 parameters", "fewer"));
+        }
         let name = self.unique(node);
         let id = self.builder.named(name).push(op, inputs)?;
         self.params.push(params);
@@ -200,11 +209,12 @@ impl<'a> Importer<'a> {
         let base: String = node.name().chars().filter(|c| !c.is_control()).take(80).collect();
         let base = if base.is_empty() { node.op().to_lowercase() } else { base };
         let mut name = base.clone();
-        let mut number = 2;
-        while !self.names.insert(name.clone()) {
-            name = format!("{base}_{number}");
-            number += 1;
+        while self.names.contains_key(&name) {
+            let asked = self.names.entry(base.clone()).or_insert(0);
+            *asked += 1;
+            name = format!("{base}_{asked}");
         }
+        self.names.insert(name.clone(), 1);
         name
     }
 }

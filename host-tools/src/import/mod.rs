@@ -154,12 +154,17 @@ impl<'a> File<'a> {
         let opset = model.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
         let opset = opset.map_or(0, |opset| opset.version);
         let mut constants = HashMap::new();
-        for tensor in &graph.initializer {
-            let constant = Constant::read(tensor).map_err(|error| match error {
+        let mut values = 0;
+        for initializer in &graph.initializer {
+            let constant = Constant::read(initializer).map_err(|error| match error {
                 Error::Invalid { what, found, expected } => Error::malformed(path, what, found, expected),
                 other => other,
             })?;
-            constants.insert(tensor.name.as_str(), Rc::new(constant));
+            values += constant.values.len();
+            if values > tensor::MAX_VALUES {
+                return Err(bad("initializers", "more than 2^25 values".into(), "fewer"));
+            }
+            constants.insert(initializer.name.as_str(), Rc::new(constant));
         }
         let nodes = needed(graph, graph.output.first().map_or("", |output| &output.name))
             .ok_or_else(|| bad("graph", "a circle, or a node before its inputs".into(), "nodes in order"))?;

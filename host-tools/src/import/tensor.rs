@@ -3,8 +3,8 @@
 use super::proto::TensorProto;
 use crate::error::{Error, Result};
 
-/// Most values of one constant, folded ones included.
-pub(super) const MAX_VALUES: usize = 1 << 26;
+/// Most values of one constant, of all constants of a file, of all that are folded, and of all parameters.
+pub(super) const MAX_VALUES: usize = 1 << 25;
 
 /// Most dimensions of a tensor.
 pub(super) const MAX_RANK: usize = 8;

@@ -25,6 +25,7 @@ pub(super) enum Data<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F32 = 1,
+    U8 = 2,
     I8 = 3,
     I32 = 6,
     I64 = 7,
@@ -55,6 +56,8 @@ pub(super) struct Builder {
     outputs: Vec<Message>,
     names: HashSet<String>,
     microsoft: bool,
+    /// Whether the model takes raw values as bytes.
+    pub(super) byte_input: bool,
 }
 
 impl Builder {

@@ -1,5 +1,6 @@
 //! The float graph as ONNX nodes.
 
+use super::InputType;
 use super::builder::{Attr, Builder, Data, Element, Tensor};
 use crate::data::Preprocessing;
 use crate::error::{Error, Result};
@@ -19,8 +20,13 @@ pub(super) struct FloatGraph<'a> {
 impl<'a> FloatGraph<'a> {
     /// Input and preprocessing: `input` is f32 `[N, H, W, C]` in raw units, normalised by the same two
     /// operations as in training.
-    pub(super) fn new(graph: &'a Graph, params: &'a Params, preprocessing: &Preprocessing) -> Self {
-        let mut builder = Builder::default();
+    pub(super) fn new(
+        graph: &'a Graph,
+        params: &'a Params,
+        preprocessing: &Preprocessing,
+        input: InputType,
+    ) -> Self {
+        let mut builder = Builder { byte_input: input == InputType::U8, ..Builder::default() };
         let shape = graph.input_shape();
         let raw = raw_input(&mut builder, [shape.height, shape.width, shape.channels]);
         let channels = preprocessing.mean.len();
@@ -160,9 +166,13 @@ pub(super) fn slice<'t>(tensor: &'t ArrayD<f32>, node: &str) -> Result<&'t [f32]
     tensor.as_slice().ok_or_else(strided)
 }
 
-/// The graph input, f32 `[N, H, W, C]` in raw units.
+/// The graph input `[N, H, W, C]` in raw units, as f32 from here on.
 pub(super) fn raw_input(builder: &mut Builder, dims: [usize; 3]) -> String {
-    builder.input("input", Element::F32, &dims)
+    if !builder.byte_input {
+        return builder.input("input", Element::F32, &dims);
+    }
+    let bytes = builder.input("input", Element::U8, &dims);
+    builder.op("Cast", "input/f32", &[&bytes], &[("to", Attr::I(Element::F32 as i64))])
 }
 
 /// An NHWC value as the graph goes on with it: a vector where it is one, else NCHW.

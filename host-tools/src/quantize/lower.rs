@@ -1,7 +1,7 @@
 //! Lowers the folded float graph to the runtime's layers: fuses activations, gives every value a
 //! quantization, quantizes the weights.
 
-use super::range::{Histogram, Quantization, RangeRule};
+use super::range::{Histogram, Quantization, Ranges};
 use super::weights::{QuantizedWeights, quantize_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, NodeId, NodeParams, Op, Params, Shape, Window};
@@ -93,7 +93,7 @@ pub fn lower(
     graph: &Graph,
     params: &Params,
     histograms: &[Histogram],
-    rule: RangeRule,
+    ranges: Ranges,
     input: Quantization,
 ) -> Result<Lowered> {
     require_single_first_layer(graph)?;
@@ -101,7 +101,7 @@ pub fn lower(
         graph,
         params,
         histograms,
-        rule,
+        ranges,
         readers: readers(graph),
         value_of: vec![None; graph.nodes.len()],
         lowered: Lowered {
@@ -163,7 +163,7 @@ struct Lowering<'a> {
     graph: &'a Graph,
     params: &'a Params,
     histograms: &'a [Histogram],
-    rule: RangeRule,
+    ranges: Ranges,
     readers: Vec<Vec<NodeId>>,
     value_of: Vec<Option<ValueId>>,
     lowered: Lowered,
@@ -299,7 +299,7 @@ impl Lowering<'_> {
         {
             last = reader;
         }
-        let quantization = self.histograms[last].quantization(self.rule);
+        let quantization = self.histograms[last].quantization_by(self.ranges);
         let output = self.new_value(id, quantization);
         self.value_of[id] = Some(output);
         self.push(id, Some(output), StepKind::Concat { axis, clamp: Clamp { min: -128, max: 127 } })
@@ -327,7 +327,7 @@ impl Lowering<'_> {
 
     fn lookup(&mut self, id: NodeId, activation: Activation) -> Result<()> {
         let source = self.lowered.values[self.source(id, 0)?].quantization;
-        let target = self.histograms[id].quantization(self.rule);
+        let target = self.histograms[id].quantization_by(self.ranges);
         let value = |q: i8| target.quantize(f64::from(activation.value(source.real(q) as f32)));
         let table = (i8::MIN..=i8::MAX).map(value).collect();
         let output = self.new_value(id, target);
@@ -357,7 +357,7 @@ impl Lowering<'_> {
             _ => None,
         };
         let visible = fused.map_or(id, |(reader, _)| reader);
-        let quantization = self.histograms[visible].quantization(self.rule);
+        let quantization = self.histograms[visible].quantization_by(self.ranges);
         let clamp = match fused {
             None => Clamp { min: -128, max: 127 },
             Some((_, Activation::Relu6)) => {
