@@ -17,7 +17,7 @@ use stf_host::train::{Executor, Purpose, memory::peak_rss_bytes, normals};
 #[allow(dead_code, unreachable_pub)]
 mod proto;
 
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 10] = [
     "geometry",
     "activations",
     "joints",
@@ -25,6 +25,7 @@ const MODELS: [&str; 9] = [
     "channels_last",
     "one_dimensional",
     "vector",
+    "digits",
     "torch_legacy",
     "torch_dynamo",
 ];

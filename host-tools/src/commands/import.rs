@@ -19,7 +19,7 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = concat!(
-    "Operators: Add, AveragePool, BatchNormalization, Clip, Concat, Conv, Div, Dropout, Elu, Flatten, Gelu, \
+    "Operators: Add, AveragePool, BatchNormalization, Clip, Concat, Conv, Div, Dropout, Elu, Erf, Flatten, Gelu, \
      Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, LeakyRelu, MatMul, MaxPool, Mul, PRelu, \
      Pad, ReduceMean, Relu, Reshape, Sigmoid, Squeeze, Sub, Tanh, Transpose, Unsqueeze; Softmax and \
      LogSoftmax at the end; arithmetic on shapes and constants anywhere."

@@ -40,6 +40,8 @@ pub enum Activation {
     },
     /// `x / (1 + exp(-x))`, also called SiLU.
     Swish,
+    /// The error function.
+    Erf,
 }
 
 impl Activation {
@@ -76,6 +78,7 @@ impl Activation {
             Self::Gelu => gelu(x),
             Self::Clip { min, max } => x.max(min).min(max),
             Self::Ramp { slope, offset } => (slope * x + offset).clamp(0.0, 1.0),
+            Self::Erf => erf(x.into()) as f32,
             Self::Swish if x == f32::NEG_INFINITY => 0.0,
             Self::Swish => x * sigmoid(x),
         }
@@ -123,6 +126,10 @@ impl Activation {
                 let y = slope * x + offset;
                 if y > 0.0 && y < 1.0 { slope } else { 0.0 }
             }
+            Self::Erf => {
+                let x = f64::from(x);
+                (2.0 / PI.sqrt() * (-x * x).exp()) as f32
+            }
             Self::Swish => {
                 let y = sigmoid(x);
                 y + x * y * (1.0 - y)
@@ -146,6 +153,7 @@ impl Activation {
             Self::Clip { .. } => "clip",
             Self::Ramp { .. } => "ramp",
             Self::Swish => "swish",
+            Self::Erf => "erf",
         }
     }
 }
@@ -201,7 +209,7 @@ fn erf(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 12] = [
+    const ALL: [Activation; 13] = [
         Activation::Relu,
         Activation::Relu6,
         Activation::LeakyRelu(0.1),
@@ -214,6 +222,7 @@ mod tests {
         Activation::Clip { min: -1.0, max: 4.0 },
         Activation::Ramp { slope: 0.2, offset: 0.5 },
         Activation::Swish,
+        Activation::Erf,
     ];
 
     /// No point is within a step of a kink (0, 6, -3, 3).

@@ -78,12 +78,13 @@ pub struct Imported {
     pub params: Params,
     /// What the file does to its input before the first layer.
     pub normalisation: Option<Normalisation>,
+    #[cfg_attr(not(feature = "tract"), allow(dead_code, reason = "read by the check against tract"))]
     check: Check,
 }
 
 /// What [`Imported::verify`] needs beside the graph.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "tract"), expect(dead_code, reason = "read by the check against tract"))]
+#[cfg_attr(not(feature = "tract"), allow(dead_code, reason = "read by the check against tract"))]
 struct Check {
     /// The file's input as ONNX sees it.
     input: View,
@@ -314,12 +315,12 @@ impl<'a> File<'a> {
     }
 
     fn refused(&self, refusals: &[Refusal]) -> Error {
-        let each = |r: &Refusal| format!("\n  {} ({}): {}", r.name, r.op, r.reason);
-        let list: String = refusals.iter().map(each).collect();
+        let each = |r: &Refusal| format!("{} ({}): {}", r.name, r.op, r.reason);
+        let list: Vec<String> = refusals.iter().map(each).collect();
         self.error(
             "nodes",
-            format!("{} that cannot be imported:{list}\n", refusals.len()),
-            "operators that the graph has",
+            format!("{} that cannot be imported: {}", refusals.len(), list.join("; ")),
+            "operators of the list in `stf import --help`",
         )
     }
 

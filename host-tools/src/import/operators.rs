@@ -19,6 +19,7 @@ pub(super) const SUPPORTED: &[&str] = &[
     "Div",
     "Dropout",
     "Elu",
+    "Erf",
     "Flatten",
     "Gelu",
     "Gemm",
@@ -58,7 +59,7 @@ impl<'a> Importer<'a> {
             "Add" | "Sub" | "Mul" | "Div" => self.arithmetic(node)?,
             "PRelu" => self.prelu(node)?,
             "Relu" | "LeakyRelu" | "Clip" | "HardSigmoid" | "HardSwish" | "Sigmoid" | "Tanh" | "Elu"
-            | "Gelu" => self.activation(node)?,
+            | "Gelu" | "Erf" => self.activation(node)?,
             "MaxPool" | "GlobalMaxPool" => self.max_pool(node)?,
             "AveragePool" => self.average_pool(node)?,
             "GlobalAveragePool" | "ReduceMean" => self.mean(node)?,

@@ -27,6 +27,7 @@ impl<'a> Importer<'a> {
             "LeakyRelu" => Activation::LeakyRelu(node.float("alpha", 0.01)),
             "Sigmoid" => Activation::Sigmoid,
             "Tanh" => Activation::Tanh,
+            "Erf" => Activation::Erf,
             "Elu" => Activation::Elu(node.float("alpha", 1.0)),
             "HardSwish" => Activation::HardSwish,
             "HardSigmoid" => {
@@ -161,7 +162,7 @@ impl<'a> Importer<'a> {
         match constant {
             [None, Some(constant)] => {
                 let view = self.view(node, 0)?;
-                if let Some(result) = self.hard_swish(node, &view, &constant)? {
+                if let Some(result) = self.scaled_gate(node, &view, &constant)? {
                     return Ok(result);
                 }
                 let values = per_channel(node, &view, &constant)?;
@@ -225,7 +226,8 @@ impl<'a> Importer<'a> {
         Ok(a.of(id, shape))
     }
 
-    /// `x * f(x)` as one function: hard swish from its hard sigmoid, swish from its sigmoid.
+    /// `x * gate(x)` as one function: hard swish from its hard sigmoid, swish from its sigmoid, Gelu from
+    /// `(erf(x / sqrt(2)) + 1) / 2`.
     fn swish(&mut self, node: &OnnxNode<'a>, a: &View, b: &View) -> Result<Option<View>> {
         for (x, gate) in [(a, b), (b, a)] {
             if let Some((Op::Activation(gate), &[source])) = self.builder.op(gate.node)
@@ -237,27 +239,34 @@ impl<'a> Importer<'a> {
                     _ => {}
                 }
             }
+            if self.erf_gate(gate.node, x.node).is_some_and(|(s, t)| close(s, 0.5) && close(t, 0.5)) {
+                return self.apply(node, x, Activation::Gelu).map(Some);
+            }
         }
         Ok(None)
     }
 
-    /// `x * relu6(x + 3) / 6`, as many exporters write hard swish.
-    fn hard_swish(&mut self, node: &OnnxNode<'a>, view: &View, constant: &Constant) -> Result<Option<View>> {
+    /// `x * gate(x) * c` as one function: hard swish as `x * relu6(x + 3) / 6`, Gelu as
+    /// `x * (erf(x / sqrt(2)) + 1) / 2`.
+    fn scaled_gate(&mut self, node: &OnnxNode<'a>, view: &View, constant: &Constant) -> Result<Option<View>> {
         let factor = match (node.op(), constant.scalar()) {
             ("Div", Some(value)) => 1.0 / value,
             ("Mul", Some(value)) => value,
             _ => return Ok(None),
         };
-        if (factor - 1.0 / 6.0).abs() > 1e-6 {
-            return Ok(None);
-        }
         let Some((Op::Mul, &[a, b])) = self.builder.op(view.node) else { return Ok(None) };
         for (x, gate) in [(a, b), (b, a)] {
-            if self.is_shifted_relu6(gate, x) {
-                let (id, shape) =
-                    self.push(node, Op::Activation(Activation::HardSwish), &[x], NodeParams::default())?;
-                return Ok(Some(view.of(id, shape)));
-            }
+            let function = if close(factor, 1.0 / 6.0) && self.is_shifted_relu6(gate, x) {
+                Activation::HardSwish
+            } else if close(factor, 0.5)
+                && self.erf_gate(gate, x).is_some_and(|(s, t)| close(s, 1.0) && close(t, 1.0))
+            {
+                Activation::Gelu
+            } else {
+                continue;
+            };
+            let (id, shape) = self.push(node, Op::Activation(function), &[x], NodeParams::default())?;
+            return Ok(Some(view.of(id, shape)));
         }
         Ok(None)
     }
@@ -265,16 +274,31 @@ impl<'a> Importer<'a> {
     /// Whether `gate` is `relu6(x + 3)`.
     fn is_shifted_relu6(&self, gate: NodeId, x: NodeId) -> bool {
         let Some((Op::Activation(Activation::Relu6), &[sum])) = self.builder.op(gate) else { return false };
-        let Some((Op::BatchNorm { .. }, &[source])) = self.builder.op(sum) else { return false };
-        let all = |tensor: &Option<ndarray::ArrayD<f32>>, value: f32| {
-            tensor.as_ref().is_some_and(|tensor| tensor.iter().all(|&v| v == value))
-        };
-        let params = &self.params[sum];
-        source == x
-            && all(&params.gamma, 1.0)
-            && all(&params.beta, 3.0)
-            && all(&params.running_mean, 0.0)
-            && all(&params.running_var, 1.0)
+        self.affine_chain(sum, x) == (1.0, 3.0, x)
+    }
+
+    /// `(s, t)` if `gate` is `s * erf(x / sqrt(2)) + t`.
+    fn erf_gate(&self, gate: NodeId, x: NodeId) -> Option<(f32, f32)> {
+        let (scale, shift, source) = self.affine_chain(gate, x);
+        let Some((Op::Activation(Activation::Erf), &[scaled])) = self.builder.op(source) else { return None };
+        let (inner, offset, source) = self.affine_chain(scaled, x);
+        let fits = source == x && offset == 0.0 && close(inner, std::f32::consts::FRAC_1_SQRT_2);
+        fits.then_some((scale, shift))
+    }
+
+    /// `(s, t, source)` where `node` is `s * source + t`, one pair for all channels, not looking behind
+    /// `stop`.
+    fn affine_chain(&self, node: NodeId, stop: NodeId) -> (f32, f32, NodeId) {
+        let (mut scale, mut shift, mut at) = (1.0, 0.0, node);
+        while at != stop
+            && let Some((Op::BatchNorm { eps: 0.0, .. }, &[source])) = self.builder.op(at)
+            && let Some((s, t)) = uniform(&self.params[at])
+        {
+            shift += scale * t;
+            scale *= s;
+            at = source;
+        }
+        (scale, shift, at)
     }
 
     /// Concatenation along channels or positions, two at a time.
@@ -336,4 +360,20 @@ fn per_channel(node: &OnnxNode<'_>, view: &View, constant: &Constant) -> Result<
         format!("a constant of dimensions {:?} for {:?} ({})", constant.dims, view.dims(), view.describe()),
         "one value, or one a channel",
     ))
+}
+
+/// Equal but for the rounding of exporters.
+fn close(a: f32, b: f32) -> bool {
+    (a - b).abs() < 1e-4
+}
+
+/// Scale and shift of an affine map that is the same for all channels.
+fn uniform(params: &NodeParams) -> Option<(f32, f32)> {
+    let one = |tensor: &Option<ndarray::ArrayD<f32>>| {
+        let values = tensor.as_ref()?;
+        let first = *values.first()?;
+        values.iter().all(|&v| v == first).then_some(first)
+    };
+    let fixed = one(&params.running_mean) == Some(0.0) && one(&params.running_var) == Some(1.0);
+    fixed.then_some((one(&params.gamma)?, one(&params.beta)?))
 }

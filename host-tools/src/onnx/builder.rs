@@ -1,6 +1,7 @@
 //! Builds an ONNX model node by node: names, initializers, attributes, and the two layouts that an
 //! activation can have.
 
+use super::InputType;
 use super::proto::Message;
 use crate::graph::Shape;
 use std::collections::HashSet;
@@ -61,6 +62,11 @@ pub(super) struct Builder {
 }
 
 impl Builder {
+    /// An empty model with this type of raw input.
+    pub(super) fn new(input: InputType) -> Self {
+        Self { byte_input: input == InputType::U8, ..Self::default() }
+    }
+
     /// `name`, or with a number behind it if it is taken.
     fn unique(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}_{number}"));

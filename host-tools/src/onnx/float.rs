@@ -26,7 +26,7 @@ impl<'a> FloatGraph<'a> {
         preprocessing: &Preprocessing,
         input: InputType,
     ) -> Self {
-        let mut builder = Builder { byte_input: input == InputType::U8, ..Builder::default() };
+        let mut builder = Builder::new(input);
         let shape = graph.input_shape();
         let raw = raw_input(&mut builder, [shape.height, shape.width, shape.channels]);
         let channels = preprocessing.mean.len();
@@ -312,6 +312,7 @@ pub(super) fn activation(builder: &mut Builder, name: &str, x: &str, function: A
             let phi = builder.op("Mul", &format!("{name}/phi"), &[&twice, &half], &[]);
             builder.op("Mul", name, &[x, &phi], &[])
         }
+        Activation::Erf => builder.op("Erf", name, &[x], &[]),
         Activation::Clip { min, max } => clip(builder, name, x, min, max),
         Activation::Ramp { slope, offset } => {
             builder.op("HardSigmoid", name, &[x], &[("alpha", Attr::F(slope)), ("beta", Attr::F(offset))])

@@ -60,7 +60,7 @@ pub fn float(
 /// If the parameters do not suit the graph, or ONNX has no counterpart of a layer.
 pub fn qdq(graph: &Graph, params: &Params, network: &Quantized, input: InputType) -> Result<Vec<u8>> {
     let (folded, _, _) = fold_batch_norm(graph, params, None)?;
-    let mut builder = Builder { byte_input: input == InputType::U8, ..Builder::default() };
+    let mut builder = Builder::new(input);
     qdq::append(&mut builder, &folded, network, output_name(graph))?;
     Ok(builder.finish(&graph.name, &[]))
 }

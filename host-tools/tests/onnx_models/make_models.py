@@ -209,6 +209,13 @@ def vector():
     write("vector", n, n.gemm(x, 12, 7), [1, 1, 12], (12,))
 
 
+def digits():
+    """For the 8x8 digits that the tool carries, untrained."""
+    n = Net()
+    x = n.op("Relu", n.conv("input", 4, 1, (3, 3), strides=[2, 2], pads=[1, 1, 1, 1]))
+    write("digits", n, n.gemm(n.op("Flatten", x), 10, 64), [8, 8, 1], (1, 8, 8))
+
+
 def torch_models():
     import torch
     from torch import nn
@@ -243,7 +250,7 @@ def torch_models():
         golden(name, [8, 8, 3], (3, 8, 8))
 
 
-for make in (geometry, activations, joints, normalised, channels_last, one_dimensional, vector):
+for make in (geometry, activations, joints, normalised, channels_last, one_dimensional, vector, digits):
     make()
 try:
     torch_models()
