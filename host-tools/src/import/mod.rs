@@ -167,10 +167,7 @@ impl<'a> File<'a> {
             }
             constants.insert(initializer.name.as_str(), Rc::new(constant));
         }
-        let nodes = needed(graph, graph.output.first().map_or("", |output| &output.name))
-            .ok_or_else(|| bad("graph", "a circle, or a node before its inputs".into(), "nodes in order"))?;
-        let inputs: Vec<&ValueInfoProto> =
-            graph.input.iter().filter(|input| !constants.contains_key(input.name.as_str())).collect();
+        let nodes = needed(path, graph, graph.output.first().map_or("", |output| &output.name))?;
         let names = |values: &[&ValueInfoProto]| {
             values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
         };
@@ -376,8 +373,9 @@ fn shape_of(axes: &[&[Axis]], dims: &[Option<usize>], wanted: Option<Shape>) -> 
     (len <= tensor::MAX_VALUES && wanted.is_none_or(|wanted| wanted == shape)).then_some(shape)
 }
 
-/// The nodes that `output` depends on, in the file's order; `None` if one stands before what it reads.
-fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Option<Vec<&'a NodeProto>> {
+/// The nodes that `output` depends on, in the file's order, which must be one in which each node reads what
+/// stands before it.
+fn needed<'a>(path: &Path, graph: &'a GraphProto, output: &'a str) -> Result<Vec<&'a NodeProto>> {
     let mut wanted = HashSet::from([output]);
     let mut nodes = Vec::new();
     for node in graph.node.iter().rev() {
@@ -387,12 +385,16 @@ fn needed<'a>(graph: &'a GraphProto, output: &'a str) -> Option<Vec<&'a NodeProt
         }
     }
     nodes.reverse();
-    let mut later: HashSet<&str> = nodes.iter().flat_map(|node| &node.output).map(String::as_str).collect();
+    let inputs = graph.input.iter().map(|input| input.name.as_str());
+    let mut there: HashSet<&str> = inputs.chain(graph.initializer.iter().map(|t| t.name.as_str())).collect();
     for node in &nodes {
-        if node.input.iter().any(|name| !name.is_empty() && later.contains(name.as_str())) {
-            return None;
+        let missing = |name: &&String| !name.is_empty() && !there.contains(name.as_str());
+        if let Some(name) = node.input.iter().find(missing) {
+            let found = format!("input {name:?}, which nothing before the node makes");
+            let field = format!("node {:?} ({})", node.name, node.op_type);
+            return Err(Error::malformed(path, field, found, "nodes in the order of their results"));
         }
-        node.output.iter().for_each(|name| _ = later.remove(name.as_str()));
+        there.extend(node.output.iter().map(String::as_str));
     }
-    Some(nodes)
+    Ok(nodes)
 }

@@ -76,8 +76,8 @@ impl Imported {
             .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), dims))?
             .into_typed()?
             .into_runnable()?;
-        let outputs = model.run(tvec!(tensor.into()))?;
-        Ok(outputs[0].try_as_plain()?.as_slice::<f32>()?.to_vec())
+        let outputs = model.run(tvec!(tensor.into_tvalue()))?;
+        Ok(outputs[0].try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
     }
 }
 

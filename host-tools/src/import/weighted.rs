@@ -27,6 +27,7 @@ impl<'a> Importer<'a> {
         let [out, inputs] = [weight.dims[0], weight.dims[1]];
         let spatial = Spatial::of_kernel(&axes, &weight.dims[2..]);
         let window = spatial.window(node, view.shape, padding)?;
+        let (view, window) = self.narrow_padding(node, view, window)?;
         let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
         if groups == 0 || inputs.checked_mul(groups) != Some(view.shape.channels) {
             return Err(node.unusable(

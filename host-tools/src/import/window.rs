@@ -121,8 +121,10 @@ impl<'a> Importer<'a> {
             _ => (self.view(node, 0)?, Padding::default()),
         };
         let axes = view.spatial(node)?;
-        let mut window = Spatial::of_attribute(node, &axes)?.window(node, view.shape, padding)?;
+        let window = Spatial::of_attribute(node, &axes)?.window(node, view.shape, padding)?;
         let count_padding = count_padding || padding != Padding::default();
+        let (view, mut window) =
+            if count_padding { self.narrow_padding(node, view, window)? } else { (view, window) };
         if node.int("ceil_mode", 0) != 0 && ceil_mode(&mut window, view.shape) && count_padding {
             return Err(node.unusable("ceil_mode with padding that counts", "one of the two"));
         }
@@ -212,10 +214,29 @@ impl<'a> Importer<'a> {
         Ok(Value::Padded(view, padding))
     }
 
+    /// A window's padding is shorter than the window; more of it becomes a node.
+    pub(super) fn narrow_padding(
+        &mut self,
+        node: &OnnxNode<'a>,
+        view: View,
+        window: Window,
+    ) -> Result<(View, Window)> {
+        let reach = |axis: usize| (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let narrow = |axis: usize| window.pad_begin[axis].max(window.pad_end[axis]) < reach(axis);
+        if narrow(0) && narrow(1) {
+            return Ok((view, window));
+        }
+        let padding = Padding { begin: window.pad_begin, end: window.pad_end };
+        let view = self.pad(node, &view, padding)?;
+        Ok((view, Window { pad_begin: [0; 2], pad_end: [0; 2], ..window }))
+    }
+
     /// Zeros around an activation as a node of their own.
-    pub(super) fn pad(&mut self, node: &OnnxNode<'a>, _view: &View, padding: Padding) -> Result<View> {
-        Err(node
-            .unusable(format!("an input padded by {padding:?}"), "padding before a convolution or mean pool"))
+    pub(super) fn pad(&mut self, node: &OnnxNode<'a>, view: &View, padding: Padding) -> Result<View> {
+        let axes = view.spatial(node)?;
+        let Padding { begin, end } = padding;
+        let (id, shape) = self.push(node, Op::Pad { begin, end }, &[view.node], NodeParams::default())?;
+        Ok(View::image(id, shape, &axes))
     }
 }
 

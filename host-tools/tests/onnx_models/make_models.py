@@ -1,6 +1,6 @@
 """Makes the small ONNX files of `tests/import.rs` and what ONNX Runtime makes of them.
 
-    pip install onnx==1.22.0 onnxruntime==1.32.0 numpy==2.4.6 torch onnxscript
+    pip install onnx==1.23.2 onnxruntime==1.32.0 numpy==2.4.6 torch==2.15.0 onnxscript
     python host-tools/tests/onnx_models/make_models.py
 
 Each NAME.onnx has a NAME.json beside it: the shape of one example (height, width, channels), an input in
