@@ -312,9 +312,9 @@ impl<'a> Importer<'a> {
                 && (0..view.rank()).all(|i| {
                     i == along || (view.axes[i] == result.axes[i] && view.dims()[i] == result.dims()[i])
                 });
-            let listed = |view: &View| match view.axes[along][..] {
-                [] => Some(None),
-                [axis] => Some(Some(axis)),
+            let listed = |view: &View| match view.axes.get(along).map(Vec::as_slice) {
+                Some([]) => Some(None),
+                Some(&[axis]) => Some(Some(axis)),
                 _ => None,
             };
             // An axis of size 1 is listed nowhere: it is the one that the other view lists, or channels.
