@@ -168,6 +168,8 @@ impl<'a> File<'a> {
             constants.insert(initializer.name.as_str(), Rc::new(constant));
         }
         let nodes = needed(path, graph, graph.output.first().map_or("", |output| &output.name))?;
+        let inputs: Vec<&ValueInfoProto> =
+            graph.input.iter().filter(|input| !constants.contains_key(input.name.as_str())).collect();
         let names = |values: &[&ValueInfoProto]| {
             values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
         };
