@@ -5,7 +5,7 @@ use super::train::Stage2Args;
 use crate::data::{self, Dataset, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, Task};
-use crate::import::{self, ImportOptions, Imported, InputLayout, preprocess};
+use crate::import::{self, ImportOptions, Imported, InputLayout, condition::condition, preprocess};
 use crate::progress::interrupt;
 use crate::run::{RunFolder, RunSettings, chain};
 use crate::train::{Stage1Config, Stage2Config, Validation, memory::peak_rss_bytes, validate};
@@ -113,19 +113,21 @@ struct FirstLayer {
 /// stage 2 fails.
 pub fn run(args: &ImportArgs) -> Result<()> {
     interrupt::install();
+    refuse_started(args)?;
     let loaded = data::load(&args.data, args.data_dir.data_dir.as_deref())?;
     let options = args.preprocessing.read()?;
     let raw = loaded.shape();
     let shape = options.arrangement().network_shape(raw);
     let started = Instant::now();
-    let imported = import::read(&args.model, &args.import_options(shape))?;
+    let mut imported = import::read(&args.model, &args.import_options(shape))?;
     let read_seconds = started.elapsed().as_secs_f64();
-    let preprocessing = options.preprocessing(shape.channels, imported.normalisation.as_ref())?;
+    let mut preprocessing = options.preprocessing(shape.channels, imported.normalisation.as_ref())?;
     let splits = data::splits(loaded, args.seed)?.arranged(&preprocessing);
     let started = Instant::now();
     let difference = verify(&imported, &splits, &options.file_input(shape.channels)?)?;
     let import_seconds = read_seconds + started.elapsed().as_secs_f64();
     let first_layer = first_layer(&imported.graph)?;
+    condition(&imported.graph, &mut imported.params, &splits.train, &mut preprocessing)?;
     eprint!("{}", summary(&imported.graph, &first_layer, difference, import_seconds));
     let settings = args.settings(&imported.graph, &splits, preprocessing)?;
     let before = figures(&imported, &splits, &settings)?;
@@ -219,17 +221,22 @@ fn class_names(graph: &Graph, data: &Dataset) -> Result<Vec<String>> {
     Ok((0..outputs).map(|class| class.to_string()).collect())
 }
 
+/// Before anything is read: a folder that holds a run is only overwritten on request.
+fn refuse_started(args: &ImportArgs) -> Result<()> {
+    if args.force || !args.out.join("config.json").exists() {
+        return Ok(());
+    }
+    Err(Error::malformed(
+        &args.out,
+        "run folder",
+        "a run that was started before",
+        "an empty folder, or --force to start anew; `stf train --resume` goes on with that run",
+    ))
+}
+
 fn new_folder(args: &ImportArgs) -> Result<RunFolder> {
     let folder = RunFolder::open(&args.out)?;
     if folder.load_config::<serde_json::Value>()?.is_some() {
-        if !args.force {
-            return Err(Error::malformed(
-                &args.out,
-                "run folder",
-                "a run that was started before",
-                "an empty folder, or --force to start anew; `stf train --resume` goes on with that run",
-            ));
-        }
         chain::clear(&folder)?;
     }
     Ok(folder)

@@ -127,7 +127,7 @@ impl View {
     }
 
     /// For each value in ONNX's order, its index in the graph's.
-    #[cfg(any(test, feature = "tract"))]
+    #[cfg(feature = "tract")]
     pub(super) fn onnx_order(&self) -> Vec<usize> {
         self.indices(&self.order())
     }

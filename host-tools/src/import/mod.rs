@@ -4,6 +4,7 @@
 //! its size in memory is known ([`limits`]). The graph that comes out is then held against `tract-onnx`'s
 //! own reading and execution of the file (`verify`, feature `tract`).
 
+pub mod condition;
 mod fold;
 mod importer;
 mod layout;
@@ -141,6 +142,9 @@ struct File<'a> {
     nodes: Vec<&'a NodeProto>,
 }
 
+/// Which axes of the graph each axis of the file's input stands for.
+type Reading = &'static [&'static [Axis]];
+
 /// What an import comes to: graph, parameters, normalisation, the input's view, softmax at the end.
 type Parts = (Graph, Params, Option<Normalisation>, View, Softmax);
 
@@ -224,12 +228,12 @@ impl<'a> File<'a> {
     fn input_views(&self, options: &ImportOptions) -> Result<Vec<View>> {
         use Axis::{C, H, W};
         let dims = self.input_dims()?;
-        let (planar, interleaved): (Vec<&[&[Axis]]>, Vec<&[&[Axis]]>) = match dims.len() {
+        let (planar, interleaved): (Vec<Reading>, Vec<Reading>) = match dims.len() {
             1 => (vec![&[&[], &[C, H, W]]], vec![&[&[], &[H, W, C]]]),
             2 => (vec![&[&[], &[C], &[W]], &[&[], &[H], &[W]]], vec![&[&[], &[W], &[C]]]),
             _ => (vec![&[&[], &[C], &[H], &[W]]], vec![&[&[], &[H], &[W], &[C]]]),
         };
-        let readings: Vec<&[&[Axis]]> = match options.layout {
+        let readings: Vec<Reading> = match options.layout {
             Some(InputLayout::Nchw) => planar,
             Some(InputLayout::Nhwc) => interleaved,
             None => planar.into_iter().chain(interleaved).collect(),

@@ -93,7 +93,7 @@ impl<'a> Importer<'a> {
         let [gamma, beta, mean, variance] = [1, 2, 3, 4].map(|index| self.numbers(node, index, channels));
         let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
         let eps = node.float("epsilon", 1e-5);
-        if let Some(bad) = variance.iter().find(|&&v| !(v + eps > 0.0)) {
+        if let Some(bad) = variance.iter().find(|&&v| v + eps <= 0.0) {
             return Err(node.unusable(format!("variance {bad}"), "a positive one"));
         }
         if self.is_raw_input(node, &view) {
