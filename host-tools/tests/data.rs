@@ -19,15 +19,16 @@ fn mnist_and_fashion_mnist_have_their_published_moments() {
     for (name, mean, std) in [("mnist", 0.1307, 0.3081), ("fashion-mnist", 0.2860, 0.3530)] {
         let Loaded::Official { train, test } = load(name, Some(&dir)).unwrap() else { panic!("two parts") };
         assert_eq!((train.len(), test.len()), (60_000, 10_000));
-        let found = describe(&train);
+        let found = describe(&train).unwrap();
         assert!((found.mean[0] / 255.0 - mean).abs() < 5e-5, "{name}: {:?}", found.mean);
         assert!((found.std[0] / 255.0 - std).abs() < 5e-5, "{name}: {:?}", found.std);
         assert_eq!((found.min, found.max), (0.0, 255.0));
         let parts = splits(Loaded::Official { train, test }, 1).unwrap();
         let sizes = [&parts.train, &parts.validation, &parts.calibration, &parts.test].map(|part| part.len());
         assert_eq!(sizes, [54_000, 1000, 5000, 10_000]);
-        let counts: Vec<usize> = describe(&parts.calibration).classes.iter().map(|class| class.n).collect();
-        let share = describe(&parts.train);
+        let counts: Vec<usize> =
+            describe(&parts.calibration).unwrap().classes.iter().map(|class| class.n).collect();
+        let share = describe(&parts.train).unwrap();
         for (count, class) in counts.iter().zip(&share.classes) {
             assert!((*count as f64 - class.n as f64 / 10.8).abs() < 3.0, "{name}: {}", class.name);
         }

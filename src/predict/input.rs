@@ -1,6 +1,7 @@
 //! The network's input: raw values, and how they become int8.
 
 use crate::artifact::{ChannelOrder, InputLayout, InputSpec, Model};
+use crate::kernels::{Kernels, Quantize};
 use crate::number;
 use core::fmt;
 
@@ -81,56 +82,63 @@ impl Input<'_> {
     }
 
     /// Writes the quantized input, `out.len()` values.
-    pub(super) fn quantize(self, model: &Model<'_>, out: &mut [i8]) -> Result<(), PredictError> {
+    pub(super) fn quantize(
+        self,
+        model: &Model<'_>,
+        kernels: Kernels,
+        out: &mut [i8],
+    ) -> Result<(), PredictError> {
         if self.len() != out.len() {
             return Err(PredictError::Length { found: self.len(), expected: out.len() });
         }
         let spec = model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
-        let zero_point = spec.tensor.zero_point;
+        let rule = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
+        let in_order = (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
         match self {
-            Self::Quantized(x) => out.copy_from_slice(x),
-            Self::U8(x) => each(&spec, x, out, |x, channel| {
-                number::quantize(f32::from(x), mean[channel], multiplier[channel], zero_point)
-            }),
+            // Not `copy_from_slice`, which keeps a panic for lengths that differ.
+            Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
+            Self::U8(x) if in_order => kernels.quantize(x, &rule, out),
+            Self::U8(x) => arrange(&spec, &rule, x, out),
             Self::F32(x) => {
-                if let Some(index) = x.iter().position(|x| !x.is_finite()) {
+                if !all_finite(x) {
+                    let index = x.iter().position(|x| !x.is_finite()).unwrap_or_default();
                     return Err(PredictError::NotFinite { index });
                 }
-                each(&spec, x, out, |x, channel| {
-                    number::quantize(x, mean[channel], multiplier[channel], zero_point)
-                });
+                if in_order {
+                    kernels.quantize(x, &rule, out);
+                } else {
+                    arrange(&spec, &rule, x, out);
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Writes `quantize(raw value, channel)` for every value of the network's input.
-#[inline]
-fn each<T: Copy>(spec: &InputSpec, raw: &[T], out: &mut [i8], quantize: impl Fn(T, usize) -> i8) {
+/// Without a branch for each value, so that it takes a vector at a time.
+fn all_finite(x: &[f32]) -> bool {
+    x.chunks(64).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
+}
+
+/// Quantizes raw values that come in another order than the network's.
+fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T], out: &mut [i8]) {
     let channels = usize::from(spec.tensor.channels).max(1);
-    let source = |channel: usize| match spec.channel_order {
-        ChannelOrder::Same => channel,
-        ChannelOrder::Reversed => channels - 1 - channel,
-    };
-    match (spec.layout, spec.channel_order) {
-        (InputLayout::Nhwc, ChannelOrder::Same) => {
-            for (raw, out) in raw.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                raw.iter().zip(out).enumerate().for_each(|(c, (&x, out))| *out = quantize(x, c));
-            }
-        }
-        (InputLayout::Nhwc, ChannelOrder::Reversed) => {
-            for (raw, out) in raw.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                raw.iter().rev().zip(out).enumerate().for_each(|(c, (&x, out))| *out = quantize(x, c));
-            }
-        }
-        (InputLayout::Nchw, _) => {
-            let plane = raw.len() / channels;
-            for (position, out) in out.chunks_exact_mut(channels).enumerate() {
-                for (c, out) in out.iter_mut().enumerate() {
-                    *out = quantize(raw[source(c) * plane + position], c);
-                }
+    let positions = out.len() / channels;
+    for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+        let parameters = rule.mean.iter().zip(rule.multiplier);
+        for (channel, (out, (&mean, &multiplier))) in out.iter_mut().zip(parameters).enumerate() {
+            let source = match spec.channel_order {
+                ChannelOrder::Same => channel,
+                ChannelOrder::Reversed => channels - 1 - channel,
+            };
+            let at = match spec.layout {
+                InputLayout::Nhwc => position * channels + source,
+                InputLayout::Nchw => source * positions + position,
+            };
+            // There is one: the lengths were compared.
+            if let Some(&x) = raw.get(at) {
+                *out = number::quantize(x.into(), mean, multiplier, rule.zero_point);
             }
         }
     }

@@ -7,7 +7,10 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod golden;
+mod instructions;
 mod models;
+mod real;
 
 use std::process::{Command, ExitCode};
 
@@ -47,6 +50,12 @@ const TASKS: &[Task] = &[
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
+    ),
+    ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
+    (
+        "instructions",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
+        instructions::run_task,
     ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];

@@ -1,7 +1,7 @@
 //! `stf data`: which data sets there are, what is in one, and how to get one.
 
 use crate::data::named::{self, Name};
-use crate::data::{Description, describe, fetch, load};
+use crate::data::{Description, describe, fetch, load, shard, shards};
 use crate::error::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -39,6 +39,19 @@ enum Action {
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
+    /// Write data sets into a folder of shards, which is read record by record: for sets larger than
+    /// memory
+    Shard {
+        /// Known names or paths; several are written one after another, as parts of one set
+        #[arg(required = true)]
+        specs: Vec<String>,
+        /// Folder to write, empty or new
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Size of a file, in MB (2^20 bytes)
+        #[arg(long, value_name = "MB", default_value_t = shards::DEFAULT_SHARD_BYTES >> 20)]
+        shard_size: u64,
+    },
 }
 
 /// Runs `stf data`.
@@ -51,6 +64,7 @@ pub fn run(args: DataArgs) -> Result<()> {
         Action::List => list(data_dir),
         Action::Info { spec } => info(&spec, data_dir)?,
         Action::Fetch { name, mirror } => fetch_named(&name, data_dir, mirror.as_deref())?,
+        Action::Shard { specs, out, shard_size } => write_shards(&specs, &out, shard_size, data_dir)?,
     };
     let text = if args.json { format!("{value}\n") } else { text };
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::io("standard output", "write"))
@@ -76,7 +90,7 @@ fn info(spec: &str, data_dir: Option<&Path>) -> Result<Output> {
     let loaded = load(spec, data_dir)?;
     let (mut text, mut parts) = (String::new(), serde_json::Map::new());
     for (part, set) in loaded.parts() {
-        let description = describe(set);
+        let description = describe(set)?;
         text.push_str(&to_text(part, &description));
         parts.insert(part.to_string(), json!(description));
     }
@@ -102,6 +116,19 @@ fn to_text(part: &str, found: &Description) -> String {
         list(&found.std),
         classes.join(", "),
     )
+}
+
+fn write_shards(specs: &[String], out: &Path, shard_size: u64, data_dir: Option<&Path>) -> Result<Output> {
+    let written = shard(specs, data_dir, out, shard_size.saturating_mul(1 << 20))?;
+    let parts: Vec<String> = written.parts.iter().map(|(part, n)| format!("{part} {n}")).collect();
+    let text = format!(
+        "{}: {} examples, {} files, {} bytes\n",
+        out.display(),
+        parts.join(", "),
+        written.shards,
+        written.bytes
+    );
+    Ok((text, json!(written)))
 }
 
 fn fetch_named(name: &str, data_dir: Option<&Path>, mirror: Option<&str>) -> Result<Output> {

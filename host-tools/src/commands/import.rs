@@ -122,7 +122,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let mut imported = import::read(&args.model, &args.import_options(shape))?;
     let read_seconds = started.elapsed().as_secs_f64();
     let mut preprocessing = options.preprocessing(shape.channels, imported.normalisation.as_ref())?;
-    let splits = data::splits(loaded, args.seed)?.arranged(&preprocessing);
+    let splits = data::splits(loaded, args.seed)?.arranged(&preprocessing)?;
     let started = Instant::now();
     let difference = verify(&imported, &splits, &options.file_input(shape.channels)?)?;
     let import_seconds = read_seconds + started.elapsed().as_secs_f64();

@@ -1,9 +1,11 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
 mod bench;
+mod calibrate;
 mod common;
 mod data;
 mod demo;
+mod device;
 mod eval;
 pub mod export;
 #[cfg(feature = "onnx-import")]
@@ -34,6 +36,7 @@ enum Command {
     #[cfg(feature = "onnx-import")]
     Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
@@ -42,6 +45,7 @@ enum Command {
     Verify(sign::VerifyArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Device(device::DeviceArgs),
 }
 
 impl Cli {
@@ -62,6 +66,7 @@ impl Cli {
             #[cfg(feature = "onnx-import")]
             Command::Import(args) => import::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
@@ -70,6 +75,7 @@ impl Cli {
             Command::Verify(args) => sign::verify(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
+            Command::Device(args) => device::run(&args),
         }
     }
 }

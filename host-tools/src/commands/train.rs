@@ -53,9 +53,13 @@ struct Stage1Args {
     /// Epochs of stage 1
     #[arg(long)]
     epochs: Option<usize>,
-    /// Examples of a step, in both stages
+    /// Examples that are trained on together, in both stages
     #[arg(long)]
     batch_size: Option<usize>,
+    /// Batches of one step, in both stages: their gradients are summed, for steps over more examples
+    /// than memory holds
+    #[arg(long, value_name = "K")]
+    accumulate: Option<usize>,
     /// Optimizer
     #[arg(long, value_enum)]
     optimizer: Option<OptimizerArg>,
@@ -225,7 +229,7 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let splits = data::splits(loaded, args.seed)?;
     let graph = architectures::build(arch, shape, splits.train.class_names.len())?;
     let settings = settings(args, arch, spec, &graph, &splits)?;
-    settings.stage1.check()?;
+    settings.stage1.check(&graph)?;
     if let Some(stage2) = &settings.stage2 {
         stage2.check(&graph)?;
     }
@@ -249,7 +253,7 @@ fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing);
+    let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
     // An imported network brings its preprocessing along; a trained one's follows from the data.
     if settings.network.is_none() && Preprocessing::fit(&splits.train)? != settings.preprocessing {
         return Err(Error::malformed(
@@ -277,6 +281,7 @@ fn settings(
         let mut stage2 = Stage2Config {
             seed: args.seed,
             batch_size: stage1.batch_size,
+            accumulate: stage1.accumulate,
             augment: stage1.augment,
             ..Stage2Config::recipe(graph, data_name)
         };
@@ -308,6 +313,7 @@ impl Stage1Args {
     fn change(&self, config: &mut Stage1Config) {
         set(&mut config.epochs, self.epochs);
         set(&mut config.batch_size, self.batch_size);
+        set(&mut config.accumulate, self.accumulate);
         set(&mut config.learning_rate, self.lr);
         set(&mut config.weight_decay, self.weight_decay);
         set(&mut config.warmup_epochs, self.warmup_epochs);

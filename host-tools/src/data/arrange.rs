@@ -1,6 +1,7 @@
 //! Brings raw values into the order that the network reads: rows, columns, channels of the network.
 
 use super::{ChannelOrder, Dataset, Inputs, Layout, Preprocessing, Splits};
+use crate::error::{Error, Result};
 use crate::graph::Shape;
 
 impl Preprocessing {
@@ -36,31 +37,42 @@ impl Preprocessing {
 
 impl Dataset {
     /// The same examples in the order that the network reads.
-    #[must_use]
-    pub fn arranged(self, preprocessing: &Preprocessing) -> Self {
+    ///
+    /// # Errors
+    /// If they would have to be arranged and are on disk: shards are written in their final order.
+    pub fn arranged(self, preprocessing: &Preprocessing) -> Result<Self> {
         if (preprocessing.layout, preprocessing.channel_order) == (Layout::Nhwc, ChannelOrder::Same) {
-            return self;
+            return Ok(self);
         }
         let shape = preprocessing.network_shape(self.shape);
         let sources = preprocessing.sources(shape);
         let inputs = match &self.inputs {
             Inputs::U8(values) => Inputs::U8(arrange(values, &sources)),
             Inputs::F32(values) => Inputs::F32(arrange(values, &sources)),
+            Inputs::Sharded(_) => {
+                return Err(Error::invalid(
+                    format!("{}: layout and channel order", self.name),
+                    format!("{:?}, {:?} for data on disk", preprocessing.layout, preprocessing.channel_order),
+                    "shards in the order rows, columns, channels of the network",
+                ));
+            }
         };
-        Self { shape, inputs, ..self }
+        Ok(Self { shape, inputs, ..self })
     }
 }
 
 impl Splits {
     /// All parts in the order that the network reads.
-    #[must_use]
-    pub fn arranged(self, preprocessing: &Preprocessing) -> Self {
-        Self {
-            train: self.train.arranged(preprocessing),
-            validation: self.validation.arranged(preprocessing),
-            calibration: self.calibration.arranged(preprocessing),
-            test: self.test.arranged(preprocessing),
-        }
+    ///
+    /// # Errors
+    /// As [`Dataset::arranged`].
+    pub fn arranged(self, preprocessing: &Preprocessing) -> Result<Self> {
+        Ok(Self {
+            train: self.train.arranged(preprocessing)?,
+            validation: self.validation.arranged(preprocessing)?,
+            calibration: self.calibration.arranged(preprocessing)?,
+            test: self.test.arranged(preprocessing)?,
+        })
     }
 }
 
@@ -83,14 +95,14 @@ mod tests {
             class_names: vec!["a".into()],
         };
         let planar = Preprocessing { layout: Layout::Nchw, ..Preprocessing::default() };
-        let arranged = raw.clone().arranged(&planar);
+        let arranged = raw.clone().arranged(&planar).unwrap();
         assert_eq!(arranged.shape, Shape::new(2, 3, 2));
         assert_eq!(arranged.inputs, Inputs::U8(vec![0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]));
         let swapped = Preprocessing { channel_order: ChannelOrder::Reversed, ..planar };
         assert_eq!(
-            raw.clone().arranged(&swapped).inputs,
+            raw.clone().arranged(&swapped).unwrap().inputs,
             Inputs::U8(vec![6, 0, 7, 1, 8, 2, 9, 3, 10, 4, 11, 5])
         );
-        assert_eq!(raw.clone().arranged(&Preprocessing::default()), raw);
+        assert_eq!(raw.clone().arranged(&Preprocessing::default()).unwrap(), raw);
     }
 }

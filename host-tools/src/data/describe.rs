@@ -1,7 +1,8 @@
 //! What is in a data set, for `stf data info`.
 
 use super::preprocess::moments;
-use super::{Dataset, Inputs};
+use super::{Dataset, Scratch};
+use crate::error::Result;
 use crate::graph::Shape;
 use serde::Serialize;
 
@@ -38,29 +39,29 @@ pub struct ClassCount {
 }
 
 /// Counts and moments of a data set.
-#[must_use]
-pub fn describe(set: &Dataset) -> Description {
+///
+/// # Errors
+/// If an example cannot be read.
+pub fn describe(set: &Dataset) -> Result<Description> {
     let mut counts = vec![0; set.class_names.len()];
     for &label in &set.labels {
         counts[label as usize] += 1;
     }
     let classes = set.class_names.iter().zip(counts).map(|(name, n)| ClassCount { name: name.clone(), n });
-    let (element, (min, max)) = match &set.inputs {
-        Inputs::U8(values) => ("u8", range(values.iter().map(|&value| f32::from(value)))),
-        Inputs::F32(values) => ("f32", range(values.iter().copied())),
-    };
-    let (mean, std) = moments(set);
-    let (name, shape, n) = (set.name.clone(), set.shape, set.len());
-    Description { name, shape, element, n, classes: classes.collect(), min, max, mean, std }
-}
-
-fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), value| (min.min(value), max.max(value)))
+    let (mut min, mut max, mut scratch) = (f32::INFINITY, f32::NEG_INFINITY, Scratch::default());
+    for index in 0..set.len() {
+        set.raw(index, &mut scratch)?.each(|_, value| (min, max) = (min.min(value), max.max(value)));
+    }
+    let (mean, std) = moments(set)?;
+    let (name, shape, n, element) = (set.name.clone(), set.shape, set.len(), set.element().name());
+    Ok(Description { name, shape, element, n, classes: classes.collect(), min, max, mean, std })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Inputs;
+    use crate::graph::Shape;
 
     #[test]
     fn figures_are_of_the_set() {
@@ -71,7 +72,7 @@ mod tests {
             labels: vec![1, 1],
             class_names: vec!["a".into(), "b".into()],
         };
-        let found = describe(&set);
+        let found = describe(&set).unwrap();
         assert_eq!((found.min, found.max, found.n), (1.0, 30.0, 2));
         assert_eq!((found.mean, found.std), (vec![2.0, 20.0], vec![1.0, 10.0]));
         assert_eq!(found.classes.iter().map(|class| class.n).collect::<Vec<_>>(), [0, 2]);

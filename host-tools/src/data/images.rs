@@ -29,32 +29,66 @@ pub fn read(name: &str, folder: &Path) -> Result<Loaded> {
     read_classes(name, folder)?.checked(folder).map(Loaded::Whole)
 }
 
-fn read_classes(name: &str, folder: &Path) -> Result<Dataset> {
+/// The images of one part of a folder, not read yet.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    /// Names of the class folders.
+    pub class_names: Vec<String>,
+    /// Each file and its class; at least one for each class.
+    pub files: Vec<(PathBuf, u32)>,
+}
+
+/// Lists the parts of a folder without reading an image: `train` and `test`, or `whole`.
+///
+/// # Errors
+/// If there are no class folders, or a class has no image.
+pub(super) fn list_parts(folder: &Path) -> Result<Vec<(&'static str, Listing)>> {
+    let (train, test) = (folder.join("train"), folder.join("test"));
+    if train.is_dir() && test.is_dir() {
+        return Ok(vec![("train", list_classes(&train)?), ("test", list_classes(&test)?)]);
+    }
+    Ok(vec![("whole", list_classes(folder)?)])
+}
+
+fn list_classes(folder: &Path) -> Result<Listing> {
     let classes: Vec<PathBuf> = list(folder)?.into_iter().filter(|path| path.is_dir()).collect();
     if classes.is_empty() {
         let expected = "class folders of PNG or JPEG files, IDX files, or CIFAR batches";
         return Err(Error::malformed(folder, "contents", "none of the known kinds", expected));
     }
-    let (mut first, mut pixels, mut labels) = (None, Vec::new(), Vec::new());
+    let mut listing = Listing { class_names: Vec::new(), files: Vec::new() };
     for (label, class) in (0_u32..).zip(&classes) {
-        let files: Vec<PathBuf> = list(class)?.into_iter().filter(|path| is_image(path)).collect();
-        if files.is_empty() {
+        let before = listing.files.len();
+        let files = list(class)?.into_iter().filter(|path| is_image(path));
+        listing.files.extend(files.map(|file| (file, label)));
+        if listing.files.len() == before {
             return Err(Error::malformed(class, "contents", "no image", "at least one .png, .jpg or .jpeg"));
         }
-        for file in files {
-            let shape = decode(&file, &mut pixels)?;
-            let (first_shape, first_file) = first.get_or_insert_with(|| (shape, file.clone()));
-            if shape != *first_shape {
-                let expected =
-                    format!("{first_shape}, as {} (height x width x channels)", first_file.display());
-                return Err(Error::malformed(&file, "size", shape, expected));
-            }
-            labels.push(label);
-        }
+        listing.class_names.push(last_name(class));
     }
-    let (shape, _) = first.ok_or_else(|| Error::malformed(folder, "contents", "no image", "images"))?;
-    let class_names = classes.iter().map(|class| last_name(class)).collect();
+    Ok(listing)
+}
+
+fn read_classes(name: &str, folder: &Path) -> Result<Dataset> {
+    let Listing { class_names, files } = list_classes(folder)?;
+    let (mut first, mut pixels, mut labels) = (None, Vec::new(), Vec::new());
+    for (file, label) in &files {
+        let shape = decode(file, &mut pixels)?;
+        let first_shape = *first.get_or_insert(shape);
+        require_size(file, shape, first_shape, &files[0].0)?;
+        labels.push(*label);
+    }
+    let shape = first.ok_or_else(|| Error::malformed(folder, "contents", "no image", "images"))?;
     Ok(Dataset { name: name.to_string(), shape, inputs: Inputs::U8(pixels), labels, class_names })
+}
+
+/// All images have the size and colour of the first.
+pub(super) fn require_size(file: &Path, shape: Shape, first: Shape, first_file: &Path) -> Result<()> {
+    if shape == first {
+        return Ok(());
+    }
+    let expected = format!("{first}, as {} (height x width x channels)", first_file.display());
+    Err(Error::malformed(file, "size", shape, expected))
 }
 
 /// Entries that are not hidden, in order of name.

@@ -1,4 +1,4 @@
-//! Data sets: by name or by path, read into memory, checked, split, normalised and described.
+//! Data sets: by name or by path, read into memory (but for [`shards`]), checked, split, normalised and described.
 //!
 //! A *spec* is a known name (`digits` is embedded; `mnist`, `fashion-mnist` and `cifar10` are looked
 //! for in the folders of [`named::search_dirs`]) or a path:
@@ -9,12 +9,14 @@
 //! | folder with `data_batch_*.bin`, `test_batch.bin` | CIFAR-10 binary, [`cifar`] |
 //! | `file.npz`, or `x.npy,y.npy` | NumPy, [`npz`] |
 //! | folder of class folders of PNG or JPEG files | images, [`images`] |
+//! | folder with `shards.json`, written by `stf data shard` | records read as they are needed, [`shards`] |
 //!
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
 
 mod arrange;
 pub mod cifar;
+pub mod corrupt;
 mod dataset;
 mod describe;
 pub mod digits;
@@ -26,13 +28,18 @@ pub mod named;
 pub mod npy;
 pub mod npz;
 mod preprocess;
+mod sharding;
+pub mod shards;
 mod split;
 #[cfg(test)]
 mod testing;
 
-pub use dataset::{ChannelOrder, Dataset, Inputs, Layout, Preprocessing, Splits};
+pub use dataset::{
+    ChannelOrder, Dataset, Element, Inputs, Layout, Preprocessing, RawExample, Scratch, Splits,
+};
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
+pub use sharding::shard;
 pub use split::{TEST_SEED, splits};
 
 use crate::error::{Error, Result};
@@ -146,8 +153,17 @@ fn load_path(spec: &str) -> Result<Loaded> {
     ))
 }
 
+/// Whether a spec is a folder of images, which can be read one by one.
+fn is_image_folder(spec: &str) -> bool {
+    let folder = Path::new(spec);
+    let is_other = || shards::is_folder(folder) || cifar::is_folder(folder) || idx::is_folder(folder);
+    named::Name::parse(spec).is_none() && folder.is_dir() && !is_other()
+}
+
 fn load_folder(spec: &str, folder: &Path) -> Result<Loaded> {
-    if cifar::is_folder(folder) {
+    if shards::is_folder(folder) {
+        shards::open(folder)
+    } else if cifar::is_folder(folder) {
         cifar::read(spec, folder)
     } else if idx::is_folder(folder) {
         idx::read_folder(spec, folder, None)
@@ -174,6 +190,7 @@ impl Dataset {
         let values = match &self.inputs {
             Inputs::U8(values) => values.len(),
             Inputs::F32(values) => values.len(),
+            Inputs::Sharded(sharded) => sharded.len() * self.shape.len(),
         };
         let expected = self.len() * self.shape.len();
         if values != expected {

@@ -1,6 +1,6 @@
 //! Normalisation before the first layer, fitted on the training part alone.
 
-use super::{Dataset, Inputs, Preprocessing};
+use super::{Dataset, Preprocessing, RawExample, Scratch};
 use crate::error::{Error, Result};
 
 /// A channel whose standard deviation is below this share of its magnitude (or of 1) is constant; its
@@ -12,12 +12,12 @@ impl Preprocessing {
     /// positions, in f64 and two passes.
     ///
     /// # Errors
-    /// If there is no example, or a value is too large for its statistics to be finite.
+    /// If there is no example, one cannot be read, or a value is too large for its statistics to be finite.
     pub fn fit(train: &Dataset) -> Result<Self> {
         if train.is_empty() {
             return Err(Error::invalid(format!("{}: training examples", train.name), 0, "at least 1"));
         }
-        let (mean, std) = moments(train);
+        let (mean, std) = moments(train)?;
         let std = mean
             .iter()
             .zip(std)
@@ -35,23 +35,20 @@ impl Preprocessing {
     /// after clearing it: `(x - mean[c]) / std[c]`, each operation rounded to f32.
     ///
     /// # Errors
-    /// If an index is out of range, or the number of channels is not that of the fit.
+    /// If an index is out of range, an example cannot be read, or the number of channels is not that of
+    /// the fit.
     pub fn apply(&self, dataset: &Dataset, indices: &[usize], out: &mut Vec<f32>) -> Result<()> {
         if dataset.shape.channels != self.mean.len() || self.std.len() != self.mean.len() {
             let what = format!("{}: channels", dataset.name);
             return Err(Error::invalid(what, dataset.shape.channels, self.mean.len()));
         }
-        if let Some(bad) = indices.iter().find(|&&index| index >= dataset.len()) {
-            let what = format!("{}: example index", dataset.name);
-            return Err(Error::invalid(what, bad, format!("below {}", dataset.len())));
-        }
         out.clear();
         out.reserve(indices.len() * dataset.shape.len());
-        let size = dataset.shape.len();
-        for example in indices.iter().map(|&index| index * size..(index + 1) * size) {
-            match &dataset.inputs {
-                Inputs::U8(values) => self.push(values[example].iter().map(|&value| f32::from(value)), out),
-                Inputs::F32(values) => self.push(values[example].iter().copied(), out),
+        let mut scratch = Scratch::default();
+        for &index in indices {
+            match dataset.raw(index, &mut scratch)? {
+                RawExample::U8(values) => self.push(values.iter().map(|&value| f32::from(value)), out),
+                RawExample::F32(values) => self.push(values.iter().copied(), out),
             }
         }
         Ok(())
@@ -68,31 +65,32 @@ fn to_f32(values: &[f64]) -> Vec<f32> {
 }
 
 /// Mean and population standard deviation of each channel.
-pub(super) fn moments(set: &Dataset) -> (Vec<f64>, Vec<f64>) {
+///
+/// # Errors
+/// If an example cannot be read.
+pub(super) fn moments(set: &Dataset) -> Result<(Vec<f64>, Vec<f64>)> {
     let channels = set.shape.channels;
     let per_channel = (set.len() * set.shape.height * set.shape.width) as f64;
-    let mean = average(set, channels, per_channel, |value, _| value);
-    let variance = average(set, channels, per_channel, |value, channel| (value - mean[channel]).powi(2));
-    (mean, variance.into_iter().map(f64::sqrt).collect())
+    let mean = average(set, channels, per_channel, |value, _| value)?;
+    let variance = average(set, channels, per_channel, |value, channel| (value - mean[channel]).powi(2))?;
+    Ok((mean, variance.into_iter().map(f64::sqrt).collect()))
 }
 
-fn average(set: &Dataset, channels: usize, count: f64, term: impl Fn(f64, usize) -> f64) -> Vec<f64> {
-    let mut sums = vec![0.0; channels];
-    let mut add = |index: usize, value: f64| sums[index % channels] += term(value, index % channels);
-    match &set.inputs {
-        Inputs::U8(values) => {
-            values.iter().enumerate().for_each(|(index, &value)| add(index, f64::from(value)))
-        }
-        Inputs::F32(values) => {
-            values.iter().enumerate().for_each(|(index, &value)| add(index, f64::from(value)))
-        }
+fn average(set: &Dataset, channels: usize, count: f64, term: impl Fn(f64, usize) -> f64) -> Result<Vec<f64>> {
+    let (mut sums, mut scratch) = (vec![0.0; channels], Scratch::default());
+    for example in 0..set.len() {
+        set.raw(example, &mut scratch)?.each(|index, value| {
+            let channel = index % channels;
+            sums[channel] += term(f64::from(value), channel);
+        });
     }
-    sums.into_iter().map(|sum| sum / count).collect()
+    Ok(sums.into_iter().map(|sum| sum / count).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Inputs;
     use crate::graph::Shape;
 
     fn set(inputs: Inputs, shape: Shape, examples: usize) -> Dataset {

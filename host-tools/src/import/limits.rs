@@ -188,8 +188,8 @@ mod tests {
     fn nesting_is_bounded() {
         let mut file = Vec::new();
         for _ in 0..60 {
-            // attribute (node field 5) > graph (attribute field 6) > node (graph field 1)
-            for key in [0x2a, 0x32, 0x0a].iter().rev() {
+            // From the inside: graph (attribute field 6), attribute (node field 5), node (graph field 1).
+            for key in &[0x32, 0x2a, 0x0a] {
                 let len = file.len();
                 let mut outer = vec![*key, len as u8 | 0x80, (len >> 7) as u8];
                 outer.append(&mut file);
@@ -199,6 +199,6 @@ mod tests {
         let mut model = vec![0x3a, file.len() as u8 | 0x80, (file.len() >> 7) as u8];
         model.append(&mut file);
         let text = message(&model);
-        assert!(text.contains("nested too deep") || text.contains("byte"), "{text}");
+        assert!(text.contains("nested too deep"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ pub mod observe;
 pub mod range;
 pub mod weights;
 
-use crate::data::{Dataset, Inputs, Preprocessing};
+use crate::data::{Dataset, Element, Preprocessing};
 use crate::error::{Error, Result};
 use crate::graph::fold::fold_batch_norm;
 use crate::graph::params::Posterior;
@@ -115,7 +115,7 @@ fn input_quantization(
     seen: &Histogram,
     rule: RangeRule,
 ) -> Quantization {
-    if matches!(data.inputs, Inputs::F32(_)) {
+    if data.element() == Element::F32 {
         return seen.quantization(rule);
     }
     let mut extent = Extent::default();

@@ -6,13 +6,38 @@ use crate::data::{Dataset, Preprocessing};
 use crate::error::Result;
 use std::sync::mpsc::sync_channel;
 
-/// Normalised inputs `[n, h, w, c]` and labels of one step.
+/// Normalised inputs `[n, h, w, c]` and labels that are trained on together: a step, or a part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Inputs.
     pub inputs: Vec<f32>,
     /// Labels.
     pub labels: Vec<u32>,
+    /// Place of the first example in its step.
+    pub first: usize,
+    /// Examples of the step.
+    pub step_examples: usize,
+}
+
+impl Batch {
+    /// A batch that is a step.
+    #[must_use]
+    pub const fn whole(inputs: Vec<f32>, labels: Vec<u32>) -> Self {
+        let step_examples = labels.len();
+        Self { inputs, labels, first: 0, step_examples }
+    }
+
+    /// Whether nothing else belongs to the step.
+    #[must_use]
+    pub const fn is_whole_step(&self) -> bool {
+        self.labels.len() == self.step_examples
+    }
+
+    /// Whether the step is complete with this batch.
+    #[must_use]
+    pub const fn ends_step(&self) -> bool {
+        self.first + self.labels.len() == self.step_examples
+    }
 }
 
 /// One epoch's batches over a data set.
@@ -26,6 +51,11 @@ pub struct Epoch<'a> {
     pub augment: Augment,
     /// Examples of a batch; the last one may be smaller, but never a single example.
     pub batch_size: usize,
+    /// Most examples that are handed over at a time: the batch size, or less where examples do not depend
+    /// on each other and memory counts.
+    pub part_size: usize,
+    /// Batches of a step; the last step may have fewer.
+    pub accumulate: usize,
     /// Seed of the run, 1 or 2 for the stage, and the epoch from 0.
     pub seed: (u64, u64, u64),
 }
@@ -34,12 +64,16 @@ pub struct Epoch<'a> {
 const AHEAD: usize = 1;
 
 impl Epoch<'_> {
-    /// Number of batches.
+    /// Number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
-        let full = self.data.len() / self.batch_size;
-        // Batch norm of one example has no variance: a last batch of one is left out.
-        full + usize::from(self.data.len() % self.batch_size > 1 || self.data.len() == 1)
+        let full = self.data.len() / self.step_size();
+        // Batch norm of one example has no variance: a last step of one is left out.
+        full + usize::from(self.data.len() % self.step_size() > 1 || self.data.len() == 1)
+    }
+
+    const fn step_size(&self) -> usize {
+        self.batch_size.saturating_mul(self.accumulate)
     }
 
     /// Whether there is nothing to train on.
@@ -48,7 +82,8 @@ impl Epoch<'_> {
         self.len() == 0
     }
 
-    /// Calls `work` with each batch in order, while the next is prepared on a thread of its own.
+    /// Calls `work` with the number of the step and each of its batches, in order, while the next batch
+    /// is prepared on a thread of its own.
     ///
     /// # Errors
     /// The first error of `work` or of reading the data; no batch follows it.
@@ -57,14 +92,23 @@ impl Epoch<'_> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || {
-                for indices in order.chunks(self.batch_size).take(self.len()) {
-                    // A receiver that is gone has met an error: nothing more to prepare.
-                    if sender.send(self.prepare(indices)).is_err() {
-                        return;
+                for (step, indices) in order.chunks(self.step_size()).take(self.len()).enumerate() {
+                    let mut first = 0;
+                    for part in parts(indices, self.part_size) {
+                        let batch = self.prepare(part).map(|batch| Batch {
+                            first,
+                            step_examples: indices.len(),
+                            ..batch
+                        });
+                        first += part.len();
+                        // A receiver that is gone has met an error: nothing more to prepare.
+                        if sender.send((step, batch)).is_err() {
+                            return;
+                        }
                     }
                 }
             });
-            receiver.iter().enumerate().try_for_each(|(step, batch)| work(step, batch?))
+            receiver.iter().try_for_each(|(step, batch)| work(step, batch?))
         })
     }
 
@@ -88,7 +132,7 @@ impl Epoch<'_> {
                 self.augment_image(image, &mut random);
             }
         }
-        Ok(Batch { inputs, labels: indices.iter().map(|&i| self.data.labels[i]).collect() })
+        Ok(Batch::whole(inputs, indices.iter().map(|&i| self.data.labels[i]).collect()))
     }
 
     fn augment_image(&self, image: &mut [f32], random: &mut Random) {
@@ -130,6 +174,16 @@ impl Epoch<'_> {
     }
 }
 
+/// A step's examples in as few batches of at most `size` as there can be, of equal length or one less: none is
+/// left with a single example, which has no variance for batch norm.
+fn parts(indices: &[usize], size: usize) -> impl Iterator<Item = &[usize]> {
+    let count = indices.len().div_ceil(size).max(1);
+    (0..count).map(move |part| {
+        let [start, end] = [part, part + 1].map(|part| part * indices.len() / count);
+        &indices[start..end]
+    })
+}
+
 fn mirror(row: &mut [f32], channels: usize) {
     let width = row.len() / channels;
     for x in 0..width / 2 {
@@ -162,7 +216,16 @@ mod tests {
         batch_size: usize,
         epoch: u64,
     ) -> Epoch<'a> {
-        Epoch { data, preprocessing, augment: Augment::default(), batch_size, seed: (7, 1, epoch) }
+        let augment = Augment::default();
+        Epoch {
+            data,
+            preprocessing,
+            augment,
+            batch_size,
+            part_size: batch_size,
+            accumulate: 1,
+            seed: (7, 1, epoch),
+        }
     }
 
     fn all(epoch: &Epoch<'_>) -> Vec<Batch> {
@@ -195,6 +258,29 @@ mod tests {
         let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         assert_eq!(all(&epoch(&data, &identity, 5, 0)).len(), 2);
         assert_eq!(all(&epoch(&numbered(1), &identity, 5, 0)).len(), 1);
+    }
+
+    /// 23 examples in steps of 2 x 4: the same examples in the same order as in steps of 8, in batches of
+    /// at most 4, and the last step's 7 examples in two batches.
+    #[test]
+    fn steps_are_made_of_batches() {
+        let data = numbered(23);
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
+        let accumulated = Epoch { accumulate: 2, ..epoch(&data, &identity, 4, 0) };
+        let mut found = Vec::new();
+        accumulated
+            .each(|step, batch| {
+                found.push((step, batch.first, batch.labels.len(), batch.step_examples, batch.ends_step()));
+                Ok(())
+            })
+            .unwrap();
+        let (part, last) =
+            (|step, first, end| (step, first, 4, 8, end), [(2, 0, 3, 7, false), (2, 3, 4, 7, true)]);
+        let whole = [part(0, 0, false), part(0, 4, true), part(1, 0, false), part(1, 4, true)];
+        assert_eq!(found, [&whole[..], &last[..]].concat());
+        assert_eq!(accumulated.len(), 3);
+        let values = |batches: Vec<Batch>| batches.into_iter().flat_map(|b| b.inputs).collect::<Vec<f32>>();
+        assert_eq!(values(all(&accumulated)), values(all(&epoch(&data, &identity, 8, 0))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Training in two stages: the whole network as usual, then its first kernel by stochastic
 //! variational inference. CPU only, both in terms of the graph's [`executor`].
 
+mod accumulate;
 mod batches;
 mod config;
 pub mod executor;
@@ -20,7 +21,7 @@ pub mod variational;
 
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
-pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable};
+pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, on_pool, part_examples};
 pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;

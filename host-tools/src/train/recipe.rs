@@ -28,6 +28,7 @@ impl Stage1Config {
         Self {
             epochs,
             batch_size: if data == "digits" { 32 } else { 128 },
+            accumulate: 1,
             optimizer,
             learning_rate,
             weight_decay,
@@ -58,6 +59,7 @@ impl Stage2Config {
         Self {
             epochs: if data == "digits" { 20 } else { 5 },
             batch_size: if data == "digits" { 32 } else { 128 },
+            accumulate: 1,
             estimator: if dense { Estimator::Local } else { Estimator::Flipout },
             prior: PriorMean::Map,
             prior_sigma,

@@ -1,8 +1,9 @@
 //! Stage 1: the whole network, as usual.
 
+use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
-use super::executor::{Executor, Gradients, Pass, Trainable};
+use super::executor::{Executor, Pass, Trainable, on_pool};
 use super::loss::{half_squared_error, softmax_cross_entropy};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
@@ -33,18 +34,19 @@ pub fn stage1(
     start: Option<Stage1State>,
     observer: &mut dyn Observer,
 ) -> Result<Stage1State> {
-    config.check()?;
+    config.check(graph)?;
     check_data(graph, &data)?;
     let mut state = start.unwrap_or_else(|| Stage1State {
         epoch: 0,
         params: Params::initialise(graph, config.seed),
         optimizer: OptimizerState::default(),
     });
+    state.optimizer.check(config.optimizer)?;
     let mut trainer = Trainer {
         graph,
         config,
         executor: Executor::for_training(graph, config.batch_size.min(data.train.len()), Trainable::All)?,
-        gradients: Gradients::zeros(graph, Trainable::All),
+        gradients: Accumulator::new(graph, Trainable::All),
     };
     while state.epoch < config.epochs {
         let summary = trainer.epoch(&data, &mut state, observer)?;
@@ -57,7 +59,7 @@ struct Trainer<'a> {
     graph: &'a Graph,
     config: &'a Stage1Config,
     executor: Executor,
-    gradients: Gradients,
+    gradients: Accumulator,
 }
 
 impl Trainer<'_> {
@@ -74,17 +76,23 @@ impl Trainer<'_> {
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
+            part_size: config.batch_size,
+            accumulate: config.accumulate,
             seed: (config.seed, STAGE, state.epoch as u64),
         };
         let (total, epoch) = (batches.len(), state.epoch);
-        let (mut loss_sum, mut seen) = (0.0, 0);
+        let (mut loss_sum, mut seen, mut step_loss) = (0.0, 0, 0.0);
         batches.each(|step, batch| {
             let at = epoch * total + step;
             let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
-            let loss = self.step(state, &batch, config.learning_rate * factor, at)?;
-            loss_sum += loss * batch.labels.len() as f64;
+            let loss = on_pool(|| self.batch(state, &batch, at))? * batch.labels.len() as f64;
+            loss_sum += loss;
             seen += batch.labels.len();
-            observer.batch(1, epoch + 1, step + 1, total, loss);
+            step_loss = if batch.first == 0 { loss } else { step_loss + loss };
+            if batch.ends_step() {
+                on_pool(|| self.apply(state, config.learning_rate * factor));
+                observer.batch(1, epoch + 1, step + 1, total, step_loss / batch.step_examples as f64);
+            }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
         })?;
         let training = started.elapsed().as_secs_f64();
@@ -106,14 +114,16 @@ impl Trainer<'_> {
         })
     }
 
-    fn step(&mut self, state: &mut Stage1State, batch: &Batch, learning_rate: f32, at: usize) -> Result<f64> {
+    /// Adds one batch's share of the gradient of step `at`; returns the batch's loss.
+    fn batch(&mut self, state: &mut Stage1State, batch: &Batch, at: usize) -> Result<f64> {
         let n = batch.labels.len();
         let pass = Pass {
             dropout_seed: derive(self.config.seed, Purpose::Dropout, &[at as u64]),
+            first_example: batch.first,
             ..Pass::default()
         };
         let outputs = self.executor.forward(&state.params, &batch.inputs, n, &pass)?;
-        let (loss, gradient) = batch_loss(self.graph, outputs, batch, self.config.label_smoothing);
+        let (loss, mut gradient) = batch_loss(self.graph, outputs, batch, self.config.label_smoothing);
         if !loss.is_finite() {
             return Err(Error::NotFinite {
                 what: "training loss",
@@ -122,15 +132,17 @@ impl Trainer<'_> {
                 hint: HINT,
             });
         }
-        self.executor.backward(&state.params, &batch.inputs, &gradient, n, &pass, &mut self.gradients)?;
+        scale_to_step(&mut gradient, batch);
+        let gradients = self.gradients.batch_mut();
+        self.executor.backward(&state.params, &batch.inputs, &gradient, n, &pass, gradients)?;
         self.executor.update_running_statistics(&mut state.params);
-        self.apply(state, learning_rate);
+        self.gradients.add(batch);
         Ok(loss)
     }
 
     fn apply(&self, state: &mut Stage1State, learning_rate: f32) {
         state.optimizer.advance();
-        for (id, gradients) in self.gradients.nodes.iter().enumerate() {
+        for (id, gradients) in self.gradients.total().nodes.iter().enumerate() {
             for (name, value) in state.params.nodes[id].tensors_mut() {
                 let Some((_, gradient)) = gradients.tensors().find(|(other, _)| *other == name) else {
                     continue;

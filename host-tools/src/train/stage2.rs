@@ -4,9 +4,10 @@
 //! Minimises `E_q[mean over the batch of -log p(y | x, w)] + T * KL(q || p) / N` (Lei et al. 2021), with
 //! one sample a step.
 
+use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::executor::{Executor, Gradients, Pass, Trainable};
+use super::executor::{Executor, Pass, Trainable, on_pool, part_examples};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
@@ -49,16 +50,16 @@ pub fn stage2(
         Some(state) => state,
         None => fresh_state(graph, params, node, config)?,
     };
+    state.optimizer.check(Optimizer::ADAM)?;
+    // Examples do not depend on each other: batch norm has its running statistics.
+    let part_size = part_examples(graph, config.batch_size.min(data.train.len()));
     let mut trainer = Trainer {
         graph,
         config,
         node,
-        executor: Executor::for_training(
-            graph,
-            config.batch_size.min(data.train.len()),
-            Trainable::FirstLayer,
-        )?,
-        gradients: Gradients::zeros(graph, Trainable::FirstLayer),
+        executor: Executor::for_training(graph, part_size, Trainable::FirstLayer)?,
+        gradients: Accumulator::new(graph, Trainable::FirstLayer),
+        noise: None,
         sampled: state.params.clone(),
     };
     while state.epoch < config.epochs {
@@ -89,7 +90,9 @@ struct Trainer<'a> {
     config: &'a Stage2Config,
     node: NodeId,
     executor: Executor,
-    gradients: Gradients,
+    gradients: Accumulator,
+    /// Of the step under way.
+    noise: Option<Noise>,
     /// The network with a sampled first kernel: the plain weight estimator runs it.
     sampled: Params,
 }
@@ -116,19 +119,27 @@ impl Trainer<'_> {
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
+            part_size: self.executor.max_batch(),
+            accumulate: config.accumulate,
             seed: (config.seed, STAGE, state.epoch as u64),
         };
         let (steps, epoch, n) = (batches.len(), state.epoch, data.train.len());
-        let mut totals = Totals::default();
+        let (mut totals, mut nll) = (Totals::default(), 0.0);
         batches.each(|step, batch| {
             let at = epoch * steps + step;
             let warm = warm_up(at, config.kl_warmup_epochs * steps);
             let rate = config.schedule.factor(at, config.epochs * steps, 0);
-            let (loss, nll) = self.step(state, &batch, warm * config.temperature / n as f32, rate, at)?;
-            totals.loss += loss * batch.labels.len() as f64;
-            totals.nll += nll * batch.labels.len() as f64;
-            totals.examples += batch.labels.len();
-            observer.batch(2, epoch + 1, step + 1, steps, loss);
+            let part = on_pool(|| self.likelihood(state, &batch, at))? * batch.labels.len() as f64;
+            nll = if batch.first == 0 { part } else { nll + part };
+            if batch.ends_step() {
+                let mean = nll / batch.step_examples as f64;
+                let kl_weight = warm * config.temperature / n as f32;
+                let loss = on_pool(|| self.step(state, mean, kl_weight, rate))?;
+                totals.loss += loss * batch.step_examples as f64;
+                totals.nll += nll;
+                totals.examples += batch.step_examples;
+                observer.batch(2, epoch + 1, step + 1, steps, loss);
+            }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
         })?;
         let training = started.elapsed().as_secs_f64();
@@ -173,16 +184,10 @@ impl Trainer<'_> {
         })
     }
 
-    /// One step; returns the objective and its likelihood part. `kl_weight` is `T / N`, warmed up.
-    fn step(
-        &mut self,
-        state: &mut Stage2State,
-        batch: &Batch,
-        kl_weight: f32,
-        rate: f32,
-        at: usize,
-    ) -> Result<(f64, f64)> {
-        let (nll, mut d_mu, mut d_log_var) = self.sampled_gradient(state, batch, at)?;
+    /// Ends a step whose examples have the mean negative log likelihood `nll`; returns the objective.
+    /// `kl_weight` is `T / N`, warmed up.
+    fn step(&self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
+        let (mut d_mu, mut d_log_var) = self.likelihood_gradient(state)?;
         let config = self.config;
         let mu = kernel(self.graph, &state.params, self.node)?;
         let log_var = &state.posterior.log_var;
@@ -208,36 +213,49 @@ impl Trainer<'_> {
         }
         let log_var = &mut state.posterior.log_var;
         state.optimizer.apply(Optimizer::ADAM, "log_var", log_var, &d_log_var, config.lr_log_var * rate, 0.0);
-        Ok((loss, nll))
+        Ok(loss)
     }
 
-    /// Negative log likelihood under one sample, and its gradients with respect to mu and log_var.
-    fn sampled_gradient(
-        &mut self,
-        state: &Stage2State,
-        batch: &Batch,
-        at: usize,
-    ) -> Result<(f64, ArrayD<f32>, ArrayD<f32>)> {
-        let n = batch.labels.len();
+    /// Negative log likelihood of a batch under the sample of step `at`; adds the batch's share of the
+    /// step's gradient.
+    fn likelihood(&mut self, state: &Stage2State, batch: &Batch, at: usize) -> Result<f64> {
+        let (n, shape) = (batch.labels.len(), self.noise_shape(batch.step_examples));
+        if batch.first == 0 {
+            self.draw(state, shape, at)?;
+        }
+        let examples = batch.first..batch.first + n;
+        let perturbation = self.noise.as_ref().map(|noise| noise.perturbation(examples, shape));
+        let pass = Pass { perturbation: perturbation.unwrap_or_default(), ..Pass::default() };
+        let outputs = self.executor.forward(&self.sampled, &batch.inputs, n, &pass)?;
+        let (nll, mut gradient) = batch_loss(self.graph, outputs, batch, 0.0);
+        scale_to_step(&mut gradient, batch);
+        let gradients = self.gradients.batch_mut();
+        self.executor.backward(&self.sampled, &batch.inputs, &gradient, n, &pass, gradients)?;
+        self.gradients.add(batch);
+        Ok(nll)
+    }
+
+    /// Draws the noise of a step: one sample for all of its batches.
+    fn draw(&mut self, state: &Stage2State, shape: NoiseShape, at: usize) -> Result<()> {
         let mu = kernel(self.graph, &state.params, self.node)?;
-        let log_var = &state.posterior.log_var;
-        let noise = Noise::draw(self.config, mu, log_var, self.noise_shape(n), &[STAGE, at as u64]);
+        let noise = Noise::draw(self.config, mu, &state.posterior.log_var, shape, &[STAGE, at as u64]);
         if let (Some(target), source) = (&mut self.sampled.nodes[self.node].weight, mu) {
             match &noise {
                 Noise::Weight { sample, .. } => target.iter_mut().zip(sample).for_each(|(w, s)| *w = *s),
                 _ => target.assign(source),
             }
         }
-        let pass = Pass { perturbation: noise.perturbation(), dropout_seed: 0 };
-        let outputs = self.executor.forward(&self.sampled, &batch.inputs, n, &pass)?;
-        let (nll, gradient) = batch_loss(self.graph, outputs, batch, 0.0);
-        self.executor.backward(&self.sampled, &batch.inputs, &gradient, n, &pass, &mut self.gradients)?;
-        let kernel_gradient = self.gradients.nodes[self.node]
-            .weight
-            .as_ref()
-            .ok_or_else(|| Error::invalid("gradient of the first kernel", "none", "a tensor"))?;
-        let (d_mu, d_log_var) = noise.chain(kernel_gradient, &self.gradients, log_var);
-        Ok((nll, d_mu, d_log_var))
+        self.noise = Some(noise);
+        Ok(())
+    }
+
+    /// Gradients of the step's mean negative log likelihood with respect to mu and log_var.
+    fn likelihood_gradient(&self, state: &Stage2State) -> Result<(ArrayD<f32>, ArrayD<f32>)> {
+        let missing = || Error::invalid("gradient of the first kernel", "none", "a tensor");
+        let gradients = self.gradients.total();
+        let kernel_gradient = gradients.nodes[self.node].weight.as_ref().ok_or_else(missing)?;
+        let noise = self.noise.as_ref().ok_or_else(missing)?;
+        Ok(noise.chain(kernel_gradient, gradients, &state.posterior.log_var))
     }
 
     fn noise_shape(&self, n: usize) -> NoiseShape {

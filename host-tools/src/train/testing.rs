@@ -76,6 +76,7 @@ pub(super) fn stage1_config(optimizer: Optimizer) -> Stage1Config {
     Stage1Config {
         epochs: 4,
         batch_size: 16,
+        accumulate: 1,
         optimizer,
         learning_rate: 0.02,
         weight_decay: 1e-3,
@@ -91,6 +92,7 @@ pub(super) fn stage2_config(estimator: Estimator) -> Stage2Config {
     Stage2Config {
         epochs: 4,
         batch_size: 16,
+        accumulate: 1,
         estimator,
         prior: PriorMean::Map,
         prior_sigma: 0.3,

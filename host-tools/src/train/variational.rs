@@ -5,6 +5,7 @@ use super::config::{Estimator, PriorMean, Stage2Config};
 use super::executor::{Gradients, Perturbation};
 use super::random::{Purpose, Random, normals};
 use ndarray::ArrayD;
+use std::ops::Range;
 
 /// Start of log_var: `sigma = max(delta * |w|, floor)`.
 #[must_use]
@@ -125,14 +126,19 @@ impl Noise {
         }
     }
 
-    /// What the executor is told.
+    /// What the executor is told of the step's examples in `examples`; the noise was drawn for as many
+    /// as `shape` says.
     #[must_use]
-    pub fn perturbation(&self) -> Perturbation<'_> {
+    pub fn perturbation(&self, examples: Range<usize>, shape: NoiseShape) -> Perturbation<'_> {
+        let inputs = examples.start * shape.inputs..examples.end * shape.inputs;
+        let outputs = examples.start * shape.outputs..examples.end * shape.outputs;
         match self {
-            Self::Flipout { delta, input_signs, output_signs, .. } => {
-                Perturbation::Flipout { delta, input_signs, output_signs }
-            }
-            Self::Local { variance, eps } => Perturbation::Local { variance, eps },
+            Self::Flipout { delta, input_signs, output_signs, .. } => Perturbation::Flipout {
+                delta,
+                input_signs: &input_signs[inputs],
+                output_signs: &output_signs[outputs],
+            },
+            Self::Local { variance, eps } => Perturbation::Local { variance, eps: &eps[outputs] },
             Self::Weight { .. } => Perturbation::None,
         }
     }

@@ -231,7 +231,7 @@ fn dropout_masks_forward_and_backward_alike_and_keeps_the_mean() {
     assert_ne!(case.loss(&case.params, &pass), case.loss(&case.params, &Pass { dropout_seed: 4, ..pass }));
 
     let mut values = vec![1.0; 100_000];
-    super::elementwise::drop_out(0.4, 9, 1, &mut values);
+    super::elementwise::drop_out(0.4, 9, 1, 0, &mut values);
     let mean = values.iter().sum::<f32>() / values.len() as f32;
     assert!((mean - 1.0).abs() < 0.01, "{mean}");
 }
@@ -324,7 +324,7 @@ fn flipout_with_equal_signs_is_the_perturbed_layer() {
 fn local_reparameterization_of_a_convolution_is_refused_with_the_reason() {
     let graph = conv_first(1);
     let mut executor = Executor::for_training(&graph, 2, Trainable::FirstLayer).unwrap();
-    let pass = Pass { perturbation: Perturbation::Local { variance: &[], eps: &[] }, dropout_seed: 0 };
+    let pass = Pass { perturbation: Perturbation::Local { variance: &[], eps: &[] }, ..Pass::default() };
     let error = executor.forward(&Params::zeros(&graph), &[0.0; 200], 2, &pass).unwrap_err().to_string();
     assert!(error.contains("local") && error.contains("convolution"), "{error}");
 }

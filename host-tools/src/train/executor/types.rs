@@ -48,6 +48,8 @@ pub struct Pass<'a> {
     pub perturbation: Perturbation<'a>,
     /// Seed of the dropout masks.
     pub dropout_seed: u64,
+    /// Place of the batch's first example among those that share the seed: each has a mask of its own.
+    pub first_example: usize,
 }
 
 /// Gradients of the mean loss.
@@ -60,6 +62,18 @@ pub struct Gradients {
 }
 
 impl Gradients {
+    /// Adds other gradients of the same tensors.
+    pub fn add(&mut self, other: &Self) {
+        for (node, other) in self.nodes.iter_mut().zip(&other.nodes) {
+            for ((_, sum), (_, other)) in node.tensors_mut().zip(other.tensors()) {
+                *sum += other;
+            }
+        }
+        if let (Some(sum), Some(other)) = (&mut self.noise, &other.noise) {
+            *sum += other;
+        }
+    }
+
     /// Zero gradients for what `trainable` names.
     #[must_use]
     pub fn zeros(graph: &Graph, trainable: Trainable) -> Self {
@@ -115,6 +129,12 @@ pub(super) fn read_write<'a>(
             (read, write)
         }
     }
+}
+
+/// Runs `work` on a thread of the pool: what it splits up is then handed from worker to worker, without
+/// waking and waiting for the caller's thread each time.
+pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// Tasks that a batch is split into, whatever the number of threads: sums over tasks are made in the

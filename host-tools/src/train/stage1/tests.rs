@@ -1,6 +1,7 @@
 //! Learning, and what must not change its bits.
 
 use super::*;
+use crate::graph::{Activation, GraphBuilder, Shape, Window};
 use crate::train::testing::{Examples, conv_net, dense_net, stage1_config, with_threads};
 use crate::train::{Augment, Optimizer, Schedule, Silent};
 
@@ -70,6 +71,42 @@ fn a_resumed_run_gives_the_same_bits() {
         let resumed = stage1(&graph, examples.data(), &config, watch.kept, &mut Silent).unwrap();
         assert_eq!(whole, resumed);
     }
+}
+
+/// Four batches of 4 are one of 16, with a mask of dropout for each example, up to rounding.
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let mut builder = GraphBuilder::new("dropout", Task::Classification, Shape::new(6, 6, 2));
+    let conv = builder.conv(0, 4, Window::padded(3, 2, 1), 1, true).unwrap();
+    let tanh = builder.activation(conv, Activation::Tanh).unwrap();
+    let dropped = builder.dropout(tanh, 0.3).unwrap();
+    builder.dense(dropped, 3, true).unwrap();
+    for graph in [dense_net(), builder.finish().unwrap()] {
+        let run = |batch_size, accumulate| {
+            train(&graph, &Stage1Config { batch_size, accumulate, ..stage1_config(Optimizer::SGD) })
+        };
+        let (whole, parts) = (run(16, 1), run(4, 4));
+        assert_eq!(whole.optimizer.step, parts.optimizer.step);
+        let gaps = whole.params.nodes.iter().zip(&parts.params.nodes).flat_map(|(whole, parts)| {
+            whole.tensors().zip(parts.tensors()).map(|((_, a), (_, b))| (a - b).mapv(f32::abs).sum())
+        });
+        let gap = gaps.fold(0.0, f32::max);
+        assert!(gap < 1e-4, "{}: {gap}", graph.name);
+    }
+}
+
+/// With batch norm, whose statistics are of the 4 examples of a batch, runs differ, and resuming keeps
+/// the bits.
+#[test]
+fn a_resumed_run_of_accumulated_batches_gives_the_same_bits() {
+    let (graph, examples) = (conv_net(), Examples::new());
+    let config = Stage1Config { batch_size: 4, accumulate: 3, ..stage1_config(Optimizer::ADAM) };
+    let mut watch = Watch::default();
+    let whole = stage1(&graph, examples.data(), &config, None, &mut watch).unwrap();
+    let resumed = stage1(&graph, examples.data(), &config, watch.kept, &mut Silent).unwrap();
+    assert_eq!(whole, resumed);
+    // 50 examples in steps of 12: four and a last one of 2; the observer hears of steps.
+    assert_eq!((whole.optimizer.step, watch.batches), (20, 20));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::*;
 use crate::data::Preprocessing;
 use crate::train::testing::{Examples, conv_net, dense_net, numbers, stage2_config, with_threads};
-use crate::train::{Estimator, PriorMean, Silent};
+use crate::train::{Estimator, PriorMean, Schedule, Silent};
 use std::ops::Range;
 
 /// A network with a wide posterior in the middle of training, and one batch for it.
@@ -27,7 +27,7 @@ impl Case {
         state.posterior.log_var.iter_mut().zip(numbers(count, 9)).for_each(|(l, v)| *l = v - 2.5);
         let n = 8;
         let inputs = numbers(n * graph.input_shape().len(), 10).into_iter().map(|v| 1.5 * v).collect();
-        let batch = Batch { inputs, labels: (0..n as u32).map(|i| i % 3).collect() };
+        let batch = Batch::whole(inputs, (0..n as u32).map(|i| i % 3).collect());
         Self { graph, config, state, batch }
     }
 
@@ -38,14 +38,22 @@ impl Case {
             node: self.state.posterior.node,
             executor: Executor::for_training(&self.graph, self.batch.labels.len(), Trainable::FirstLayer)
                 .unwrap(),
-            gradients: Gradients::zeros(&self.graph, Trainable::FirstLayer),
+            gradients: Accumulator::new(&self.graph, Trainable::FirstLayer),
+            noise: None,
             sampled: self.state.params.clone(),
         }
     }
 
+    /// One step whose learning rates are zero; its objective.
+    fn step(&self, state: &mut Stage2State, kl_weight: f32, at: usize) -> f64 {
+        let mut trainer = self.trainer();
+        let nll = trainer.likelihood(state, &self.batch, at).unwrap();
+        trainer.step(state, nll, kl_weight, 0.0).unwrap()
+    }
+
     /// The objective with the noise of step `at`.
     fn objective(&self, state: &Stage2State, kl_weight: f32, at: usize) -> f64 {
-        self.trainer().step(&mut state.clone(), &self.batch, kl_weight, 0.0, at).unwrap().0
+        self.step(&mut state.clone(), kl_weight, at)
     }
 }
 
@@ -74,7 +82,7 @@ fn check_against_differences(graph: Graph, estimator: Estimator) {
     let case = Case::new(graph, estimator);
     let (kl_weight, at) = (0.02, 6);
     let mut stepped = case.state.clone();
-    case.trainer().step(&mut stepped, &case.batch, kl_weight, 0.0, at).unwrap();
+    case.step(&mut stepped, kl_weight, at);
     let step = 1.0 / 64.0;
     let difference = |change: &dyn Fn(&mut Stage2State, f32)| {
         let moved = |by: f32| {
@@ -128,7 +136,8 @@ impl Average {
         let count = 2 * case.state.posterior.log_var.len();
         let (mut sum, mut squares) = (vec![0.0; count], vec![0.0; count]);
         for at in first_draw..first_draw + draws {
-            let (_, d_mu, d_log_var) = trainer.sampled_gradient(&case.state, &case.batch, at).unwrap();
+            trainer.likelihood(&case.state, &case.batch, at).unwrap();
+            let (d_mu, d_log_var) = trainer.likelihood_gradient(&case.state).unwrap();
             for (index, gradient) in d_mu.iter().chain(&d_log_var).enumerate() {
                 sum[index] += f64::from(*gradient);
                 squares[index] += f64::from(*gradient).powi(2);
@@ -354,4 +363,47 @@ fn data_of_another_shape_are_refused() {
         stage2(&graph, &trained_looking(&graph), data, &stage2_config(Estimator::Local), None, &mut Silent)
             .unwrap_err();
     assert!(error.to_string().contains("label of example 4"), "{error}");
+}
+
+/// Four batches of 4 are one of 16: the same noise, the same gradient up to rounding (batch norm uses
+/// its running statistics in this stage).
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    let cases = [
+        (conv_net(), Estimator::Flipout),
+        (conv_net(), Estimator::Weight),
+        (dense_net(), Estimator::Local),
+        (dense_net(), Estimator::Flipout),
+    ];
+    for (graph, estimator) in cases {
+        let config = stage2_config(estimator);
+        let params = trained_looking(&graph);
+        let run = |batch_size, accumulate| {
+            let config = Stage2Config { batch_size, accumulate, ..config.clone() };
+            stage2(&graph, &params, Examples::new().data(), &config, None, &mut Silent).unwrap()
+        };
+        let (whole, parts) = (run(16, 1), run(4, 4));
+        let tensors = |state: &Stage2State| {
+            let mu = state.params.nodes[state.posterior.node].weight.clone().unwrap();
+            [mu, state.posterior.log_var.clone()]
+        };
+        for (whole, parts) in tensors(&whole).iter().zip(&tensors(&parts)) {
+            let gap = (whole - parts).mapv(f32::abs).fold(0.0, |a: f32, b| a.max(*b));
+            assert!(gap < 2e-4, "{} {estimator:?}: {gap}", graph.name);
+        }
+        assert_eq!(whole.optimizer.step, parts.optimizer.step);
+    }
+}
+
+#[test]
+fn a_resumed_run_of_accumulated_batches_gives_the_same_bits() {
+    let (graph, examples) = (conv_net(), Examples::new());
+    let config = Stage2Config { batch_size: 4, accumulate: 3, ..stage2_config(Estimator::Flipout) };
+    let params = trained_looking(&graph);
+    let half = Stage2Config { schedule: Schedule::Constant, ..config };
+    let run = |epochs, start| {
+        let config = Stage2Config { epochs, ..half.clone() };
+        stage2(&graph, &params, examples.data(), &config, start, &mut Silent).unwrap()
+    };
+    assert_eq!(run(4, None), run(4, Some(run(2, None))));
 }
