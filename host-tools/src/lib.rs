@@ -13,6 +13,8 @@ pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod graph;
+#[cfg(feature = "onnx-import")]
+pub mod import;
 pub mod kernels;
 pub mod keys;
 pub mod onnx;

@@ -325,17 +325,25 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_mean(&mut self) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             self.run_layer(index, &layer, &mut packed, 1)?;
         }
         Some(())
+    }
+
+    /// Layer `index`: as it is kept, or the next of the artifact's.
+    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -466,7 +474,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
                 first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
-                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights)) {
+                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);
                     self.kernels.pack(&first.weighted.layer, &noise, packed);
                 }

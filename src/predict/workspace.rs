@@ -130,7 +130,8 @@ impl Layout {
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
                 self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
-                if self.packed_noise > 0 && first.squares_fit() {
+                // 64-bit ARM: sums the variances in the order of the weights.
+                if cfg!(target_arch = "x86_64") && self.packed_noise > 0 && first.squares_fit() {
                     self.slots = 2;
                     self.squares = self.input;
                     self.square_sums = outputs;

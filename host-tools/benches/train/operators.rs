@@ -122,6 +122,9 @@ fn name(graph: &Graph, id: NodeId) -> String {
         Op::BatchNorm { .. } => format!("batch norm {}", shape(input)),
         Op::Activation(_) => format!("ReLU {}", shape(input)),
         Op::Add => format!("add {}", shape(input)),
+        Op::Sub | Op::Mul | Op::Concat { .. } | Op::Pad { .. } => {
+            format!("{} {}", node.op.name().to_lowercase(), shape(node.shape))
+        }
         Op::MaxPool(_) => format!("max pool {}", shape(input)),
         Op::AvgPool { .. } | Op::GlobalAvgPool => format!("mean pool {}", shape(input)),
         Op::Input | Op::Flatten | Op::Dropout { .. } => String::new(),

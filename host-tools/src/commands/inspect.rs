@@ -30,6 +30,12 @@ struct Inspection {
     file_bytes: usize,
     task: String,
     input: String,
+    /// Order of the raw values.
+    input_layout: String,
+    /// Order of the raw channels against the network's.
+    channel_order: String,
+    input_mean: Vec<f32>,
+    input_std: Vec<f32>,
     outputs: u16,
     class_names: Vec<String>,
     layers: Vec<LayerRow>,
@@ -145,6 +151,10 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         file_bytes,
         task: format!("{:?}", manifest.task).to_lowercase(),
         input: shape(&manifest.input.tensor),
+        input_layout: format!("{:?}", manifest.input.layout).to_lowercase(),
+        channel_order: format!("{:?}", manifest.input.channel_order).to_lowercase(),
+        input_mean: model.f32s(manifest.input.mean).to_vec(),
+        input_std: stds(model),
         outputs: manifest.outputs,
         class_names: (0..usize::from(manifest.outputs))
             .map_while(|c| model.class_name(c))
@@ -174,6 +184,12 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
                 .unwrap_or_else(|_| manifest.provenance.training.into()),
         },
     })
+}
+
+/// What raw values are divided by, per channel of the network.
+fn stds(model: &Model<'_>) -> Vec<f32> {
+    let input = model.manifest().input;
+    model.f32s(input.multiplier).iter().map(|m| 1.0 / (m * input.tensor.scale)).collect()
 }
 
 fn shape(tensor: &Tensor) -> String {
@@ -229,6 +245,11 @@ fn text(inspection: &Inspection) -> String {
         inspection.input,
         inspection.outputs,
         grouped(inspection.file_bytes as u64)
+    );
+    let _ = writeln!(
+        text,
+        "raw input: {}, channels {}, mean {:?}, std {:?}",
+        inspection.input_layout, inspection.channel_order, inspection.input_mean, inspection.input_std
     );
     if !inspection.class_names.is_empty() {
         let _ = writeln!(text, "classes: {}", inspection.class_names.join(", "));

@@ -89,10 +89,10 @@ struct Stage1Args {
 /// Stage-2 settings.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Stage 2: the Bayesian first layer")]
-struct Stage2Args {
+pub(super) struct Stage2Args {
     /// Stop after stage 1: a plain network
     #[arg(long)]
-    plain: bool,
+    pub(super) plain: bool,
     /// Epochs of stage 2
     #[arg(long)]
     bayes_epochs: Option<usize>,
@@ -253,8 +253,9 @@ fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    let splits = data::splits(loaded, settings.seed)?;
-    if Preprocessing::fit(&splits.train)? != settings.preprocessing {
+    let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
+    // An imported network brings its preprocessing along; a trained one's follows from the data.
+    if settings.network.is_none() && Preprocessing::fit(&splits.train)? != settings.preprocessing {
         return Err(Error::malformed(
             &args.out,
             "run folder",
@@ -298,6 +299,7 @@ fn settings(
         seed: args.seed,
         stage1,
         stage2,
+        network: None,
     })
 }
 
@@ -335,7 +337,7 @@ impl Stage1Args {
 }
 
 impl Stage2Args {
-    fn change(&self, config: &mut Stage2Config) {
+    pub(super) fn change(&self, config: &mut Stage2Config) {
         set(&mut config.epochs, self.bayes_epochs);
         set(&mut config.prior_sigma, self.prior_sigma);
         set(&mut config.temperature, self.temperature);

@@ -2,7 +2,7 @@
 
 use crate::data::Preprocessing;
 use crate::error::Result;
-use crate::graph::{Graph, Shape, architectures};
+use crate::graph::{Graph, Shape, architectures, check};
 use crate::train::{Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct RunSettings {
     pub stage1: Stage1Config,
     /// Stage 2; none for a plain network.
     pub stage2: Option<Stage2Config>,
+    /// The network itself, if it was imported and has no architecture of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Graph>,
 }
 
 impl RunSettings {
@@ -37,6 +40,10 @@ impl RunSettings {
     /// # Errors
     /// If there is no such architecture, or it does not fit the input.
     pub fn graph(&self) -> Result<Graph> {
+        if let Some(network) = &self.network {
+            check(network)?;
+            return Ok(network.clone());
+        }
         architectures::build(&self.architecture, self.input, self.class_names.len())
     }
 }

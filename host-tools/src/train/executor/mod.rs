@@ -14,6 +14,7 @@ mod direct;
 mod elementwise;
 mod forward;
 mod im2col;
+mod joints;
 mod max_pool;
 mod plan;
 mod pool;

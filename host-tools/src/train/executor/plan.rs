@@ -233,7 +233,7 @@ impl Lifetimes<'_> {
 }
 
 const fn is_elementwise(op: &Op) -> bool {
-    matches!(op, Op::Activation(_) | Op::BatchNorm { .. } | Op::Add | Op::Dropout { .. })
+    matches!(op, Op::Activation(_) | Op::BatchNorm { .. } | Op::Add | Op::Sub | Op::Dropout { .. })
 }
 
 /// Whether the backward of a node reads the node's own output.
@@ -246,6 +246,7 @@ fn input_is_saved(op: &Op, trained: bool) -> bool {
     match op {
         Op::Conv2d { .. } | Op::Dense { .. } | Op::BatchNorm { .. } => trained,
         Op::Activation(activation) => !derivative_from_output(*activation),
+        Op::Mul => true,
         _ => false,
     }
 }
