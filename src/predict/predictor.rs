@@ -331,6 +331,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(())
     }
 
+    /// Layer `index`: as it is kept, or the next of the artifact's.
+    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
+    }
+
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
