@@ -10,6 +10,7 @@ mod dist;
 mod elf;
 mod firmware;
 mod golden;
+mod instructions;
 mod models;
 mod real;
 
@@ -59,6 +60,11 @@ const TASKS: &[Task] = &[
         c_linux::run,
     ),
     ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
+    (
+        "instructions",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
+        instructions::run_task,
+    ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];
 
