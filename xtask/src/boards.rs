@@ -3,7 +3,7 @@
 
 use crate::cross::{output, root, target_dir};
 use crate::elf;
-use crate::firmware::{Processor, Settings, build, build_with, qemu};
+use crate::firmware::{Processor, Settings, build, build_more, qemu};
 use crate::golden;
 use crate::models::{Case, same, stf_run};
 
@@ -41,7 +41,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for (board, target) in BOARDS {
         let processor =
             Processor { name: board, target, board, cpu: None, dsp: target.contains("v7em"), machines: &[] };
-        let program = build_with(&processor, &case, "device", &SETTINGS, &["--features", "log"])?;
+        let program = build_more(&processor, &case, "device", &SETTINGS, &["--features", "log"])?;
         let file = std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))?;
         let sizes = elf::sizes(&file).ok_or_else(|| format!("{}: no ELF file", program.display()))?;
         let [flash, ram] = memory(board)?;
