@@ -131,11 +131,11 @@ pub fn build(
     program: &str,
     settings: &Settings,
 ) -> Result<PathBuf, String> {
-    build_with(processor, case, program, settings, &[])
+    build_more(processor, case, program, settings, &[])
 }
 
 /// As [`build`], with more arguments for cargo.
-pub fn build_with(
+pub fn build_more(
     processor: &Processor,
     case: &Case,
     program: &str,
