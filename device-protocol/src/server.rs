@@ -171,7 +171,10 @@ impl Device<'_, '_> {
         }
         let counter = self.predictor.counter();
         let mut energies = 0.0;
-        let add_energy = |_: u16, logits: &[f32]| energies += energy(logits, 1.0);
+        let add_energy = |draw: u16, logits: &[f32]| {
+            // A pass of the mean that settled nothing is left out of the result.
+            energies = if draw == 0 { 0.0 } else { energies } + energy(logits, 1.0);
+        };
         let predicted = self.predictor.predict_with(Input::U8(input), add_energy);
         let prediction = predicted.map_err(|error| match error {
             PredictError::Length { .. } => Refusal::Length,

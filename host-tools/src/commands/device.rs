@@ -161,21 +161,21 @@ impl DeviceArgs {
 
     fn predict(&self, device: &mut Device<Line>, args: &PredictArgs) -> Result<()> {
         let about = device.about().clone();
-        let names = args.model.as_deref().map_or(Ok(Vec::new()), |path| class_names(path, &about))?;
+        let given = args.model.as_deref();
+        let bytes = given.map(|path| same_artifact(path, &about)).transpose()?;
+        let model = given.zip(bytes.as_ref()).map(|(path, bytes)| check_artifact(path, bytes)).transpose()?;
+        let name = |class| Some(model.as_ref()?.class_name(class)?.to_string());
         for path in &args.inputs {
             let examples = data::read_inputs(path)?;
             let several = examples.len() > 1;
             for (index, outcome) in self.outcomes(device, &examples, &about)?.into_iter().enumerate() {
                 let path = path.display();
                 let input = if several { format!("{path}[{index}]") } else { path.to_string() };
-                let verdict = predict::Verdict::default();
-                predict::print_outcome(
-                    &|class| names.get(class).cloned(),
-                    input,
-                    outcome,
-                    verdict,
-                    self.json,
-                )?;
+                // The device's artifact is at hand or not; its counter started at 0 for these inputs.
+                let verdict = model.as_ref().map_or_else(predict::Verdict::default, |model| {
+                    predict::Verdict::new(model, &outcome, about.seed, index as u64)
+                });
+                predict::print_outcome(&name, input, outcome, verdict, self.json)?;
             }
         }
         self.say_resent(device);
@@ -294,14 +294,6 @@ fn outcome(found: Owned) -> Outcome {
 fn seed_of(path: &Path, about: &Description) -> Result<u64> {
     let bytes = same_artifact(path, about)?;
     Ok(check_artifact(path, &bytes)?.manifest().provenance.seed)
-}
-
-fn class_names(path: &Path, about: &Description) -> Result<Vec<String>> {
-    let bytes = same_artifact(path, about)?;
-    let model = check_artifact(path, &bytes)?;
-    Ok((0..usize::from(about.outputs))
-        .map_while(|class| model.class_name(class).map(str::to_string))
-        .collect())
 }
 
 fn same_artifact(path: &Path, about: &Description) -> Result<stf_bnn::AlignedBytes> {

@@ -75,7 +75,7 @@ struct SetRecord {
 
 impl Verdict {
     /// On the prediction with this counter.
-    fn new(model: &Model<'_>, outcome: &Outcome, seed: u64, counter: u64) -> Self {
+    pub(super) fn new(model: &Model<'_>, outcome: &Outcome, seed: u64, counter: u64) -> Self {
         let rule = AbstentionRule::new(model);
         let accepted = rule.zip(outcome.classification).map(|(rule, c)| rule.accepts(&c));
         let Some(sets) = PredictionSets::new(model) else { return Self { accepted, sets: Vec::new() } };
