@@ -4,7 +4,7 @@ use super::common::{
     DataDirArg, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
 };
 use super::{eval, predict};
-use crate::data::{self, Dataset, Inputs, RawExample, Scratch};
+use crate::data::{self, Dataset, Element, Inputs};
 use crate::error::{Error, Result};
 use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
 use crate::progress::Progress;
@@ -266,17 +266,13 @@ fn bytes<'d>(set: &'d Dataset, about: &Description) -> Result<Cow<'d, [u8]>> {
     if let Inputs::U8(values) = &set.inputs {
         return Ok(Cow::Borrowed(values));
     }
-    let (mut bytes, mut scratch) = (Vec::new(), Scratch::default());
-    for index in 0..set.len() {
-        match set.raw(index, &mut scratch)? {
-            RawExample::U8(values) => bytes.extend_from_slice(values),
-            RawExample::F32(_) => {
-                let what = format!("values of {}", set.name);
-                return Err(Error::invalid(what, "f32", "bytes: that is what the line carries"));
-            }
-        }
+    if set.element() == Element::U8
+        && let Inputs::U8(values) = set.clone().into_memory()?
+    {
+        return Ok(Cow::Owned(values));
     }
-    Ok(Cow::Owned(bytes))
+    let what = format!("values of {}", set.name);
+    Err(Error::invalid(what, "f32", "bytes: that is what the line carries"))
 }
 
 fn outcome(found: Owned) -> Outcome {
