@@ -1,37 +1,13 @@
 //! The `stf` command as a user meets it: results, resumed runs, and what it says of bad input.
 
+mod command;
+
+use command::{fails, ok, run, stf};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-fn stf(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
-    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent");
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    stf(args).output().unwrap()
-}
-
-/// Standard output of a call that succeeds.
-fn ok(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The error line of a call that fails with exit status 1 and prints nothing else.
-fn fails(args: &[&str]) -> String {
-    let output = run(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: one line, but: {stderr}");
-    stderr
-}
 
 fn mentions(text: &str, words: &[&str]) {
     for word in words {

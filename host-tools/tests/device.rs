@@ -4,33 +4,16 @@
 
 #[path = "../../device-protocol/tests/bad_line/mod.rs"]
 mod bad_line;
+mod command;
 
 use bad_line::{Faults, connect, pseudo_terminal, socket};
+use command::{fails, ok};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Output};
 use std::thread;
 use stf_bnn::{AlignedBytes, Config, Model, Predictor, Samples};
 use stf_device_protocol::{Server, serve};
 use tempfile::TempDir;
-
-fn stf(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
-    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent");
-    command.output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let output = stf(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fails(args: &[&str]) -> String {
-    let output = stf(args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
 
 /// A network that has seen the digits for an epoch.
 fn artifact(dir: &TempDir) -> String {
