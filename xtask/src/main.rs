@@ -9,10 +9,17 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod fuzz;
 mod golden;
 mod instructions;
+mod kill;
+mod long_run;
 mod models;
 mod real;
+mod sanitize;
+mod supply;
+#[cfg(test)]
+mod unsafe_code;
 
 use std::process::{Command, ExitCode};
 
@@ -40,6 +47,11 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "doc", shows: "documentation", calls: &[&["doc", "--workspace", "--no-deps"]] },
     Check { name: "unit", shows: "tests", calls: &[&["test", "--workspace"]] },
+    Check {
+        name: "replay",
+        shows: "the fuzz targets on their seeds and some mutations",
+        calls: &[&["test", "--locked", "--manifest-path", "fuzz/Cargo.toml"]],
+    },
 ];
 
 /// A task that is more than cargo calls: its name, what it does, and the function.
@@ -47,7 +59,7 @@ type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 /// They need what `firmware/setup.sh` installs, hence are no part of `test`.
 const TASKS: &[Task] = &[
-    ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run),
+    ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/, with its bill of materials", dist::run),
     (
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
@@ -65,6 +77,16 @@ const TASKS: &[Task] = &[
         "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
         instructions::run_task,
     ),
+    (
+        "fuzz",
+        "[--seconds N] [TARGET...]: libFuzzer over hostile artifacts, frames, data, ONNX and calls from C",
+        fuzz::run,
+    ),
+    ("sanitize", "[address|thread|valgrind...]: kernels, faults and C API under the sanitizers", sanitize::run),
+    ("deny", "licences, sources and advisories of everything that is depended on", supply::deny),
+    ("miri", "small models and the C API in an interpreter that sees undefined behaviour", sanitize::miri),
+    ("kill-test", "[--moments N]: training and export survive SIGKILL at random moments", kill::run),
+    ("long-run", "[PREDICTIONS]: ten million predictions from C, past 2^32 draws, without growth", long_run::run),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];
 
