@@ -61,8 +61,7 @@ fn settings_that_change_no_result_change_none() {
         let input = common::input(&model, 2);
         for draws in [Draws::Fresh, Draws::Fixed] {
             for antithetic in [true, false] {
-                let base =
-                    Config { samples: Samples::MonteCarlo(3), draws, antithetic, ..Config::default() };
+                let base = Config { samples: Samples::MonteCarlo(3), draws, antithetic, ..Config::default() };
                 let expected = common::predict(&model, base, 5, &input);
                 for (tile, cache_mean) in [(2, true), (1, false)] {
                     let config = Config { tile, cache_mean, ..base };

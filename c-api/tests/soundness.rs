@@ -29,7 +29,8 @@ fn a_program_of_every_function() {
     let secret = [9; 32];
     let file = AlignedBytes::new(&sign(&tiny(), &secret, 3).unwrap());
     let key = public_key(&secret).to_bytes();
-    let (mut model, mut predictor): (Box<StfModel>, Box<StfPredictor>) = (Box::new(zeroed()), Box::new(zeroed()));
+    let (mut model, mut predictor): (Box<StfModel>, Box<StfPredictor>) =
+        (Box::new(zeroed()), Box::new(zeroed()));
     let mut config: StfConfig = zeroed();
     let mut prediction: StfPrediction = zeroed();
     let (mut drift, mut report): (StfDrift, StfDriftReport) = (zeroed(), zeroed());
@@ -103,7 +104,8 @@ fn a_program_of_every_function() {
 #[test]
 fn a_model_that_is_loaded_again_refuses_its_old_predictor() {
     let (first, second) = (tiny(), common::model(common::First::Conv, 2));
-    let (mut model, mut predictor): (Box<StfModel>, Box<StfPredictor>) = (Box::new(zeroed()), Box::new(zeroed()));
+    let (mut model, mut predictor): (Box<StfModel>, Box<StfPredictor>) =
+        (Box::new(zeroed()), Box::new(zeroed()));
     let mut config: StfConfig = zeroed();
     let mut prediction: StfPrediction = zeroed();
     let mut workspace = vec![0_u8; 4096];

@@ -10,7 +10,7 @@ use stf_bnn::{AlignedBytes, ArtifactWriter, Config, Draws, Input, Model, Predict
 
 /// Most bytes of a workspace, and most multiply-accumulates of a prediction: more is sound, but slow.
 const MOST_BYTES: usize = 1 << 22;
-const MOST_MACS: u64 = 1 << 24;
+const MOST_MACS: u64 = 1 << 20;
 
 /// Loads, describes and predicts.
 pub fn run(bytes: &[u8]) {

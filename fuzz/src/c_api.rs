@@ -115,7 +115,8 @@ pub fn run(calls: &[u8]) {
 /// Three sound artifacts, one of them signed, and one that the calls damage before anything uses it.
 fn artifacts(calls: &[u8]) -> Vec<AlignedBytes> {
     let mut damaged = seeds::model(1).to_vec();
-    for (number, call) in calls.as_chunks::<4>().0.iter().enumerate().filter(|(_, call)| call[0] & 0x80 != 0) {
+    for (number, call) in calls.as_chunks::<4>().0.iter().enumerate().filter(|(_, call)| call[0] & 0x80 != 0)
+    {
         let at = 32 + (usize::from(call[2]) * 256 + usize::from(call[3]) + number) % (damaged.len() - 32);
         damaged[at] ^= call[1];
     }
@@ -262,7 +263,8 @@ impl Program {
         }
         // SAFETY: success says that it was written.
         let info = unsafe { info.assume_init() };
-        let wanted = u64::from(info.input_height) * u64::from(info.input_width) * u64::from(info.input_channels);
+        let wanted =
+            u64::from(info.input_height) * u64::from(info.input_width) * u64::from(info.input_channels);
         usize::try_from(wanted).unwrap_or(INPUTS).min(INPUTS)
     }
 }

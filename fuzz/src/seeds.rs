@@ -76,7 +76,9 @@ pub fn of(target: &str) -> io::Result<Vec<Seed>> {
         "numpy" => numpy(),
         #[cfg(feature = "host")]
         "images" => images(),
-        "onnx" => files("host-tools/tests/onnx_models", |path| path.extension().is_some_and(|e| e == "onnx"))?,
+        "onnx" => {
+            files("host-tools/tests/onnx_models", |path| path.extension().is_some_and(|e| e == "onnx"))?
+        }
         "c-api" => calls(),
         _ => Vec::new(),
     };
@@ -166,7 +168,8 @@ fn npy(descr: &str, shape: &str, content: &[u8]) -> Vec<u8> {
 #[cfg(feature = "host")]
 fn numpy() -> Vec<Seed> {
     let labels = npy("|u1", "(2,)", &[0, 1]);
-    let kinds = [("|u1", "(2, 2, 2)", 8), ("<f4", "(2, 3)", 24), ("<i8", "(2, 1, 2, 1)", 32), ("<f8", "(2, 1)", 16)];
+    let kinds =
+        [("|u1", "(2, 2, 2)", 8), ("<f4", "(2, 3)", 24), ("<i8", "(2, 1, 2, 1)", 32), ("<f8", "(2, 1)", 16)];
     let mut seeds = Vec::new();
     for (number, (descr, shape, bytes)) in kinds.into_iter().enumerate() {
         let x = npy(descr, shape, &vec![1; bytes]);
@@ -217,8 +220,19 @@ fn images() -> Vec<Seed> {
 
 fn calls() -> Vec<Seed> {
     let usual = [
-        Op::Load, Op::Describe, Op::Config, Op::WorkspaceSize, Op::Init, Op::PredictU8, Op::Set, Op::Accepted,
-        Op::DriftInit, Op::DriftPush, Op::CalibrationInit, Op::CalibrationPush, Op::CalibrationRead,
+        Op::Load,
+        Op::Describe,
+        Op::Config,
+        Op::WorkspaceSize,
+        Op::Init,
+        Op::PredictU8,
+        Op::Set,
+        Op::Accepted,
+        Op::DriftInit,
+        Op::DriftPush,
+        Op::CalibrationInit,
+        Op::CalibrationPush,
+        Op::CalibrationRead,
     ];
     let mut seeds: Vec<Seed> = (0..4_u8)
         .map(|artifact| {

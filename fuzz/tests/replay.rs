@@ -3,8 +3,11 @@
 
 use stf_fuzz::{Dice, TARGETS, Target, seeds};
 
-/// Mutations of each seed.
-const ROUNDS: usize = 200;
+/// Mutations of each seed; `STF_FUZZ_ROUNDS` says more.
+fn rounds() -> usize {
+    std::env::var("STF_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(200)
+}
+
 /// Changes on top of each other before the seed is taken again.
 const DEPTH: usize = 6;
 
@@ -36,11 +39,13 @@ fn no_seed_and_no_mutation_of_one_panics() {
     for target in TARGETS {
         let seeds = seeds::of(target.name).expect("seeds of the repository");
         assert!(!seeds.is_empty(), "{}: found no seed", target.name);
+        let mut executions = 0;
         for (name, seed) in &seeds {
             println!("{} {name}", target.name);
             (target.run)(seed);
-            mutated(target, seed, ROUNDS);
+            executions += 1 + mutated(target, seed, rounds());
         }
+        println!("{}: {executions} executions", target.name);
     }
 }
 

@@ -57,16 +57,19 @@ fn data_that_does_not_fit_in_memory_is_an_error() {
     let dir = TempDir::new().unwrap();
     zeros(&dir.path().join("y.npy"), "|u1", "(100000,)", 100_000);
     // Bytes that cannot be read, and some that can, but not as f32 beside them.
-    for (descr, shape, bytes) in [("|u1", "(100000, 80, 80)", 640_000_000), ("<i2", "(100000, 800)", 160_000_000)]
+    for (descr, shape, bytes) in
+        [("|u1", "(100000, 80, 80)", 640_000_000), ("<i2", "(100000, 800)", 160_000_000)]
     {
         zeros(&dir.path().join("x.npy"), descr, shape, bytes);
-        let text = "ulimit -v 400000; exec \"$STF\" train --arch mlp --data \"$1/x.npy,$1/y.npy\" --out \"$1/run\"";
+        let text =
+            "ulimit -v 400000; exec \"$STF\" train --arch mlp --data \"$1/x.npy,$1/y.npy\" --out \"$1/run\"";
         let output = script(&["env"], text, dir.path());
         refused(&output, &["x.npy", "memory"]);
     }
 }
 
-const TRAIN: &str = "\"$STF\" train --arch mlp --data digits --epochs 2 --bayes-epochs 2 --eval-samples 2 --seed 5";
+const TRAIN: &str =
+    "\"$STF\" train --arch mlp --data digits --epochs 2 --bayes-epochs 2 --eval-samples 2 --seed 5";
 
 #[test]
 fn a_full_disk_keeps_the_run_and_it_goes_on_where_there_is_room() {

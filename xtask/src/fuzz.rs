@@ -45,7 +45,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     };
     let with_host = targets.iter().any(|target| HOST.contains(target));
     let program = build(triple, with_host)?;
-    let mut table = "| target | executions | edges covered | inputs kept | CPU s |\n|---|---|---|---|---|\n".to_string();
+    let mut table =
+        "| target | executions | edges covered | inputs kept | CPU s |\n|---|---|---|---|---|\n".to_string();
     for target in targets {
         let line = fuzz(&program, target, seconds)?;
         println!("{line}");
@@ -74,7 +75,11 @@ fn build(triple: &str, with_host: bool) -> Result<PathBuf, String> {
     let mut cargo = cross::cargo(None)?;
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS).env("CARGO_INCREMENTAL", "0");
     cargo.current_dir(root().join("fuzz")).args(["build", "--release", "--locked", "--bin", "fuzz"]);
-    cargo.args(["--no-default-features", "--features", if with_host { "libfuzzer,host" } else { "libfuzzer" }]);
+    cargo.args([
+        "--no-default-features",
+        "--features",
+        if with_host { "libfuzzer,host" } else { "libfuzzer" },
+    ]);
     cross::run(cargo.args(["--target", triple, "--target-dir"]).arg(&folder))?;
     Ok(folder.join(triple).join("release/fuzz"))
 }
@@ -88,7 +93,9 @@ fn fuzz(program: &Path, target: &str, seconds: u64) -> Result<String, String> {
     }
     let base = || {
         let mut command = Command::new(program);
-        command.env("STF_FUZZ_TARGET", target).env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1");
+        command
+            .env("STF_FUZZ_TARGET", target)
+            .env("ASAN_OPTIONS", "detect_leaks=1:allocator_may_return_null=1");
         command
     };
     output(base().env("STF_FUZZ_SEEDS", &seeds))?;
@@ -106,12 +113,18 @@ fn fuzz(program: &Path, target: &str, seconds: u64) -> Result<String, String> {
     if !done.status.success() {
         let tail: Vec<&str> = log.lines().rev().take(60).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();
-        return Err(format!("{target}: {}\n{}\ninput in {}", done.status, tail.join("\n"), crashes.display()));
+        return Err(format!(
+            "{target}: {}\n{}\ninput in {}",
+            done.status,
+            tail.join("\n"),
+            crashes.display()
+        ));
     }
     let executions = after(&log, "stat::number_of_executed_units:").ok_or("found no count of executions")?;
     let edges = log.lines().rev().find_map(|line| after(line, " cov:")).unwrap_or_default();
     let kept = std::fs::read_dir(&corpus).map_or(0, Iterator::count);
-    let cpu = children_seconds().zip(before).map_or(start.elapsed().as_secs_f64(), |(now, before)| now - before);
+    let cpu =
+        children_seconds().zip(before).map_or(start.elapsed().as_secs_f64(), |(now, before)| now - before);
     Ok(format!("| {target} | {executions} | {edges} | {kept} | {cpu:.0} |"))
 }
 
@@ -125,7 +138,8 @@ pub fn children_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // Behind the name, which may hold anything: state is field 3, the two times are fields 16 and 17.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: f64 = [fields.get(13)?, fields.get(14)?].iter().filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+    let ticks: f64 =
+        [fields.get(13)?, fields.get(14)?].iter().filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
     // Linux counts hundredths of a second here.
     Some(ticks / 100.0)
 }

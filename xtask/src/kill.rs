@@ -41,7 +41,9 @@ struct Test {
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let moments = match arguments {
         [] => MOMENTS,
-        [name, value] if name == "--moments" => value.parse().map_err(|_| format!("found {value}, expected a number"))?,
+        [name, value] if name == "--moments" => {
+            value.parse().map_err(|_| format!("found {value}, expected a number"))?
+        }
         _ => return Err("expected nothing, or --moments N".into()),
     };
     run_command(cargo(None)?.args(["build", "--quiet", "--package", "stf-host", "--bin", "stf"]))?;
@@ -144,7 +146,11 @@ impl Test {
         }
         let model = self.folder.join("run.stf");
         output(&mut self.exporting(&folder, &model))?;
-        if read(&model)? == self.expected { Ok(()) } else { Err("a resumed run gives another artifact".into()) }
+        if read(&model)? == self.expected {
+            Ok(())
+        } else {
+            Err("a resumed run gives another artifact".into())
+        }
     }
 
     /// One export over an old file.
@@ -160,7 +166,10 @@ impl Test {
         }
         let found = read(&model)?;
         if found != old && found != self.expected {
-            return Err(format!("an export left {} bytes that are neither the old file nor the new", found.len()));
+            return Err(format!(
+                "an export left {} bytes that are neither the old file nor the new",
+                found.len()
+            ));
         }
         tally.partial += partial_files(&self.folder);
         Ok(())
@@ -184,7 +193,8 @@ fn killed(command: &mut Command, moment: Duration) -> Result<Option<bool>, Strin
 /// Counts and removes the temporary files of a folder.
 fn partial_files(folder: &Path) -> usize {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let partial = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "partial"));
+    let partial =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "partial"));
     partial.filter(|path| std::fs::remove_file(path).is_ok()).count()
 }
 

@@ -13,7 +13,10 @@ use std::process::Command;
 type Test = (&'static str, &'static [&'static str]);
 
 const ADDRESS: [Test; 2] = [
-    ("stf-bnn", &["--lib", "--test", "kernels", "--test", "layers", "--test", "joints", "--test", "artifact"]),
+    (
+        "stf-bnn",
+        &["--lib", "--test", "kernels", "--test", "layers", "--test", "joints", "--test", "artifact"],
+    ),
     ("stf-bnn-c", &["--test", "faults", "--test", "uncertainty", "--test", "threads"]),
 ];
 
@@ -57,7 +60,10 @@ fn address() -> Result<(), String> {
             if !kernels.is_empty() {
                 cargo.env("STF_KERNELS", kernels);
             }
-            cargo.args(["test", "--target", triple, "--package", package]).args(features(package)).args(tests);
+            cargo
+                .args(["test", "--target", triple, "--package", package])
+                .args(features(package))
+                .args(tests);
             cross::run(cargo.arg("--target-dir").arg(target_dir().join("sanitize-address")))?;
         }
     }
@@ -104,7 +110,11 @@ fn valgrind() -> Result<(), String> {
 /// `cargo xtask miri`: small models of every kind through loading, prediction and the C API, on the reference
 /// kernels, in an interpreter that sees every undefined step.
 pub fn miri(_: &[String]) -> Result<(), String> {
-    if !Command::new("cargo").args(["+nightly", "miri", "--version"]).output().is_ok_and(|o| o.status.success()) {
+    if !Command::new("cargo")
+        .args(["+nightly", "miri", "--version"])
+        .output()
+        .is_ok_and(|o| o.status.success())
+    {
         eprintln!("SKIPPED: xtask miri: rustup toolchain install nightly --component miri,rust-src");
         return Ok(());
     }

@@ -15,14 +15,16 @@ pub fn deny(_: &[String]) -> Result<(), String> {
     }
     for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
         let mut check = cargo(None)?;
-        check.args(["deny", "--manifest-path", manifest, "check", "--config"]).arg(root().join("deny.toml"));
-        run_command(check.args(["licenses", "bans", "sources"]))?;
+        check.args(["deny", "--workspace", "--manifest-path", manifest, "--config"]).arg(root().join("deny.toml"));
+        run_command(check.args(["check", "licenses", "bans", "sources"]))?;
     }
     let mut advisories = cargo(None)?;
     advisories.args(["deny", "check", "advisories"]);
     let found = advisories.output().map_err(|error| format!("cargo deny: {error}"))?;
     let text = String::from_utf8_lossy(&found.stderr).into_owned();
-    if !found.status.success() && (text.contains("failed to fetch") || text.contains("failed to load advisory")) {
+    if !found.status.success()
+        && (text.contains("failed to fetch") || text.contains("failed to load advisory"))
+    {
         eprintln!("SKIPPED: xtask deny: the advisory database cannot be had from here");
         return Ok(());
     }

@@ -5,7 +5,8 @@ use crate::cross::root;
 use std::path::{Path, PathBuf};
 
 /// Folders and files with `unsafe`. Firmware reaches registers and linker symbols, fuzzing plays a C program.
-const ALLOWED: [&str; 5] = ["src/kernels/", "c-api/", "host-tools/src/kernels/", "firmware/src/", "fuzz/src/c_api.rs"];
+const ALLOWED: [&str; 5] =
+    ["src/kernels/", "c-api/", "host-tools/src/kernels/", "firmware/src/", "fuzz/src/c_api.rs"];
 
 /// Lines above a block in which its comment starts.
 const NEAR: usize = 12;
@@ -61,13 +62,17 @@ pub fn check() -> (usize, Vec<String>) {
         let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
         let allowed = ALLOWED.iter().any(|start| name.starts_with(start));
-        let used = text.lines().position(|line| has_word(line, "unsafe") || code(line).contains("allow(unsafe_code"));
+        let used = text
+            .lines()
+            .position(|line| has_word(line, "unsafe") || code(line).contains("allow(unsafe_code"));
         if let Some(line) = used.filter(|_| !allowed) {
             findings.push(format!("{name}:{}: unsafe outside {ALLOWED:?}", line + 1));
         }
         let (blocks, bare) = blocks(&text);
         count += blocks;
-        findings.extend(bare.iter().map(|line| format!("{name}:{line}: no SAFETY: line within {NEAR} lines above")));
+        findings.extend(
+            bare.iter().map(|line| format!("{name}:{line}: no SAFETY: line within {NEAR} lines above")),
+        );
     }
     (count, findings)
 }

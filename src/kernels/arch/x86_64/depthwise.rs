@@ -30,7 +30,9 @@ pub(super) fn depthwise<S: Simd>(
         Some((taps, packed))
     });
     let (y, zero_point, clamp, (taps, packed)) = match (output, packed) {
-        (Output::Int8 { y, zero_point, clamp }, Some(packed)) if y.len() >= images.saturating_mul(to.len() as usize) => {
+        (Output::Int8 { y, zero_point, clamp }, Some(packed))
+            if y.len() >= images.saturating_mul(to.len() as usize) =>
+        {
             (y, zero_point, clamp, packed)
         }
         (output, _) => return reference::depthwise(conv, filter, output),
