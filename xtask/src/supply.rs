@@ -15,7 +15,9 @@ pub fn deny(_: &[String]) -> Result<(), String> {
     }
     for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
         let mut check = cargo(None)?;
-        check.args(["deny", "--workspace", "--manifest-path", manifest, "--config"]).arg(root().join("deny.toml"));
+        check
+            .args(["deny", "--workspace", "--manifest-path", manifest, "--config"])
+            .arg(root().join("deny.toml"));
         run_command(check.args(["check", "licenses", "bans", "sources"]))?;
     }
     let mut advisories = cargo(None)?;

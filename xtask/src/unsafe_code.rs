@@ -61,14 +61,16 @@ pub fn check() -> (usize, Vec<String>) {
     for file in files {
         let name = file.strip_prefix(root()).unwrap_or(&file).to_string_lossy().replace('\\', "/");
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        let allowed = ALLOWED.iter().any(|start| name.starts_with(start));
+        // Its own examples are text.
+        let allowed =
+            name == "xtask/src/unsafe_code.rs" || ALLOWED.iter().any(|start| name.starts_with(start));
         let used = text
             .lines()
             .position(|line| has_word(line, "unsafe") || code(line).contains("allow(unsafe_code"));
         if let Some(line) = used.filter(|_| !allowed) {
             findings.push(format!("{name}:{}: unsafe outside {ALLOWED:?}", line + 1));
         }
-        let (blocks, bare) = blocks(&text);
+        let (blocks, bare) = if name.starts_with("xtask/") { (0, Vec::new()) } else { blocks(&text) };
         count += blocks;
         findings.extend(
             bare.iter().map(|line| format!("{name}:{line}: no SAFETY: line within {NEAR} lines above")),
