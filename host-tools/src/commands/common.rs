@@ -2,6 +2,7 @@
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
+use crate::train::Device;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::Write;
@@ -14,6 +15,32 @@ pub struct DataDirArg {
     /// Folder that holds data sets by name [default: $STF_DATA_DIR, then the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Where the float network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// The host's cores.
+    Cpu,
+    /// A GPU by Vulkan.
+    Vulkan,
+    /// An Apple GPU.
+    Metal,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceArg {
+    /// The trainer's device.
+    #[must_use]
+    pub const fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            Self::Vulkan => Device::Vulkan,
+            Self::Metal => Device::Metal,
+            Self::Cuda => Device::Cuda,
+        }
+    }
 }
 
 /// How predictions are sampled.

@@ -8,6 +8,7 @@ mod eval;
 pub mod export;
 mod inspect;
 mod predict;
+mod predict_float;
 mod sign;
 mod train;
 

@@ -1,6 +1,6 @@
 //! `stf train`: both stages into a run folder, with checkpoints.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, DeviceArg, print_result};
 use crate::data::{self, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::architectures;
@@ -35,6 +35,9 @@ pub struct TrainArgs {
     /// Seed of splits, weights, order, augmentation and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Where to train: cpu, vulkan, metal, cuda; GPUs need a build with the feature `gpu` or `cuda`
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    device: DeviceArg,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
@@ -274,13 +277,18 @@ fn settings(
     splits: &Splits,
 ) -> Result<RunSettings> {
     let data_name = &splits.train.name;
-    let mut stage1 = Stage1Config { seed: args.seed, ..Stage1Config::recipe(arch, data_name) };
+    let mut stage1 = Stage1Config {
+        seed: args.seed,
+        device: args.device.device(),
+        ..Stage1Config::recipe(arch, data_name)
+    };
     args.stage1.change(&mut stage1);
     let stage2 = (!args.stage2.plain).then(|| {
         let mut stage2 = Stage2Config {
             seed: args.seed,
             batch_size: stage1.batch_size,
             accumulate: stage1.accumulate,
+            device: stage1.device,
             augment: stage1.augment,
             ..Stage2Config::recipe(graph, data_name)
         };

@@ -1,6 +1,7 @@
 //! Default settings by architecture and data. What they reach, and what else was tried, is in
 //! `docs/results.md`.
 
+use super::Device;
 use super::config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
 use crate::graph::{Graph, Op};
 
@@ -29,6 +30,7 @@ impl Stage1Config {
             epochs,
             batch_size: if data == "digits" { 32 } else { 128 },
             accumulate: 1,
+            device: Device::Cpu,
             optimizer,
             learning_rate,
             weight_decay,
@@ -60,6 +62,7 @@ impl Stage2Config {
             epochs: if data == "digits" { 20 } else { 5 },
             batch_size: if data == "digits" { 32 } else { 128 },
             accumulate: 1,
+            device: Device::Cpu,
             estimator: if dense { Estimator::Local } else { Estimator::Flipout },
             prior: PriorMean::Map,
             prior_sigma,

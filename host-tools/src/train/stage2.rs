@@ -7,8 +7,9 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::executor::{Executor, Pass, Trainable};
-use super::monte_carlo::validate;
+use super::engine::{Engine, engine};
+use super::executor::{Pass, Trainable};
+use super::monte_carlo::validate_on;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
 use super::stage1::batch_loss;
@@ -54,10 +55,11 @@ pub fn stage2(
         graph,
         config,
         node,
-        executor: Executor::for_training(
+        executor: engine(
             graph,
             config.batch_size.min(data.train.len()),
             Trainable::FirstLayer,
+            config.device,
         )?,
         gradients: Accumulator::new(graph, Trainable::FirstLayer),
         noise: None,
@@ -90,7 +92,7 @@ struct Trainer<'a> {
     graph: &'a Graph,
     config: &'a Stage2Config,
     node: NodeId,
-    executor: Executor,
+    executor: Box<dyn Engine>,
     gradients: Accumulator,
     /// Of the step under way.
     noise: Option<Noise>,
@@ -159,7 +161,8 @@ impl Trainer<'_> {
         let config = self.config;
         let last = state.epoch == config.epochs;
         let samples = if last { config.eval_samples } else { PROGRESS_SAMPLES.min(config.eval_samples) };
-        let validation = validate(
+        let validation = validate_on(
+            config.device,
             self.graph,
             &state.params,
             Some(&state.posterior),
