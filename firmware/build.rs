@@ -2,11 +2,16 @@
 //!
 //! `STF_MODEL`: the artifact. `STF_INPUTS`: raw bytes of test inputs, one after another (may be unset:
 //! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean; `adaptive`: by the artifact's rule) and `STF_SEED`.
+//! `STF_GOLDEN`: folder of the models of the program `golden` (may be unset: none).
+
+#[path = "build_golden.rs"]
+mod golden;
 
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
+use stf_bnn::kernels::Kernels;
 use stf_bnn::{AlignedBytes, Config, Model, Samples};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -33,25 +38,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         path => read("STF_INPUTS", &path)?,
     };
     fs::write(out.join("inputs.bin"), inputs)?;
-    fs::write(out.join("constants.rs"), constants(&model)?)?;
+    let config = config()?;
+    fs::write(out.join("constants.rs"), constants(&model, &config)?)?;
+    golden::write(&out, &setting("STF_GOLDEN", ""), &config)?;
     Ok(())
 }
 
-fn constants(model: &Model<'_>) -> Result<String, Box<dyn Error>> {
+/// How the device predicts.
+fn config() -> Result<Config, Box<dyn Error>> {
     let samples = match setting("STF_SAMPLES", "8").as_str() {
         "adaptive" => Samples::Adaptive,
         "0" => Samples::Mean,
         number => Samples::MonteCarlo(number.parse()?),
     };
-    let seed: u64 = setting("STF_SEED", "0").parse()?;
-    let config = Config {
+    Ok(Config {
         samples,
-        seed,
-        // The device's kernels need the same workspace as the specification.
-        kernels: Some(stf_bnn::kernels::Kernels::REFERENCE),
+        seed: setting("STF_SEED", "0").parse()?,
+        kernels: Kernels::by_name(if cfg!(feature = "dsp") { "cortex-m-dsp" } else { "reference" }),
         ..Config::default()
-    };
-    let workspace = model.workspace_bytes(&config)?;
+    })
+}
+
+fn constants(model: &Model<'_>, config: &Config) -> Result<String, Box<dyn Error>> {
+    let seed = config.seed;
+    let workspace = model.workspace_bytes(config)?;
     let inputs = usize::try_from(model.manifest().input.tensor.len())?;
     let frame = stf_device_protocol::frame_bytes(inputs, model.manifest().outputs.into());
     let samples = match config.samples {

@@ -16,6 +16,9 @@ extern crate alloc;
 #[cfg(target_endian = "big")]
 compile_error!("stf-bnn reads little-endian artifacts in place: big-endian targets are not supported");
 
+#[cfg(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none", not(target_abi = "eabihf")))]
+compile_error!("cortex-m-dsp needs an FPU: a target whose name ends in eabihf");
+
 pub mod artifact;
 mod bayes;
 pub mod kernels;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{First, build, predict, raw};
+use common::{First, RULE, build, predict, raw, ruled};
 use stf_bnn::artifact::{Adaptive, Manifest, Task};
 use stf_bnn::{
     AlignedBytes, ArtifactWriter, Checks, Config, ConfigError, Decision, Draws, Input, Model, Predictor,
@@ -11,26 +11,9 @@ use stf_bnn::{
 
 const BAYESIAN: [First; 4] = [First::Conv, First::Depthwise, First::Dense, First::DenseOutputs];
 
-const RULE: Adaptive<'static> = Adaptive {
-    samples_min: 0,
-    samples_max: 8,
-    group: 2,
-    antithetic: true,
-    threshold: 0.5,
-    delta_millionths: 10_000,
-    confidence_millionths: 950_000,
-    examples: 300,
-    differing: 0,
-    mean_passes: 1.5,
-    guarantee: "none: a test",
-};
-
-/// A copy of a random model with a rule.
+/// A random model with a rule.
 fn with_rule(first: First, seed: u64, rule: Adaptive<'_>) -> AlignedBytes {
-    let file = common::model(first, seed);
-    let model = Model::from_bytes(&file).unwrap();
-    let manifest = Manifest { adaptive: Some(rule), ..*model.manifest() };
-    AlignedBytes::new(&ArtifactWriter::of(&model).finish(manifest).unwrap())
+    ruled(&common::model(first, seed), rule)
 }
 
 fn config(samples: Samples) -> Config {

@@ -189,7 +189,7 @@ typedef struct stf_bin {
  while a predictor uses it. Its content is private.
  */
 typedef struct stf_model {
-  uint64_t _private[40];
+  uint64_t _private[96];
 } stf_model;
 
 /*
@@ -273,9 +273,9 @@ typedef struct stf_config {
    */
   uint8_t cache_mean;
   /*
-   Must be 0.
+   Not 0: as many draws as the artifact's rule needs to settle the class, instead of `num_samples`.
    */
-  uint8_t reserved;
+  uint8_t adaptive;
 } stf_config;
 
 /*
@@ -306,6 +306,11 @@ typedef struct stf_prediction {
    Passes that were averaged.
    */
   uint16_t samples;
+  /*
+   Passes through the network that it took: `samples`, and one more if a mean pass came first and did
+   not settle the class.
+   */
+  uint16_t passes;
   /*
    1 if the members below are set, 0 for a regression, which leaves them 0.
    */

@@ -12,7 +12,7 @@ use stf_bnn::{Model, Predictor};
 #[repr(C)]
 #[derive(Debug)]
 pub struct StfModel {
-    _private: [u64; 40],
+    _private: [u64; 96],
 }
 
 /// A model ready to predict. Made by `stf_predictor_init`; nothing to release. Its content is private.

@@ -5,13 +5,13 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-use common::{ALL, Dice, model};
+use common::{ALL, Dice, First, RULE, model, ruled};
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
-use stf_bnn::artifact::{public_key, sign};
+use stf_bnn::artifact::{Adaptive, public_key, sign};
 use stf_bnn::{Config, Input, Model, Predictor, Samples};
 
 const STRICT: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -89,19 +89,23 @@ fn c_predicts_the_same_bits() {
     let programs =
         [false, true].map(|shared| compile("cc", &STRICT, "examples/c/predict.c", shared, folder.path()));
     for (seed, kind) in ALL.into_iter().enumerate() {
+        let plain = kind == First::Plain;
         let bytes = model(kind, 40 + seed as u64);
+        let bytes = if plain { bytes } else { ruled(&bytes, Adaptive { threshold: 0.9999, ..RULE }) };
         let checked = Model::from_bytes(&bytes).unwrap();
         let mut dice = Dice(seed as u64);
         let size = checked.manifest().input.tensor.len() as usize;
         let inputs: Vec<u8> = (0..5 * size).map(|_| dice.int(0, 255) as u8).collect();
-        let config = Config { samples: Samples::MonteCarlo(6), seed: 9, ..Config::default() };
-        let expected = expected(&checked, &inputs, config);
         let [model_path, input_path] = ["model.stf", "inputs.bin"].map(|name| folder.path().join(name));
         std::fs::write(&model_path, &bytes[..]).unwrap();
         std::fs::write(&input_path, &inputs).unwrap();
         let [m, i] = [&model_path, &input_path].map(|path| path.to_str().unwrap());
-        for program in &programs {
-            assert_eq!(run(program, [m, i, "6", "9", "--bits"]), expected, "{kind:?}");
+        for (word, samples) in [("6", Samples::MonteCarlo(6)), ("adaptive", Samples::Adaptive)] {
+            let config = Config { samples, seed: 9, ..Config::default() };
+            let expected = expected(&checked, &inputs, config);
+            for program in &programs {
+                assert_eq!(run(program, [m, i, word, "9", "--bits"]), expected, "{kind:?} {word}");
+            }
         }
     }
 }

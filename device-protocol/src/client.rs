@@ -1,7 +1,9 @@
 //! The host's side: sends a request until its reply comes.
 
 use crate::frame::{FrameError, decode, encode, frame_bytes};
-use crate::message::{Answer, Command, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION};
+use crate::message::{
+    Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
+};
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -139,6 +141,17 @@ impl<L: Link> Client<L> {
     pub fn metrics(&mut self) -> Result<Metrics, ClientError> {
         match self.call(Command::Metrics)? {
             Answer::Metrics(metrics) => Ok(metrics),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Reads the counters of the device's end of the line.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn counters(&mut self) -> Result<Counters, ClientError> {
+        match self.call(Command::Counters)? {
+            Answer::Counters(counters) => Ok(counters),
             _ => Err(ClientError::Unexpected),
         }
     }

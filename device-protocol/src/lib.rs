@@ -10,13 +10,29 @@
 mod bits;
 #[cfg(feature = "std")]
 mod client;
+#[cfg(feature = "std")]
+mod device;
+#[cfg(feature = "std")]
+mod figures;
 mod frame;
+#[cfg(feature = "std")]
+mod line;
 mod message;
+#[cfg(feature = "std")]
+mod serve;
 mod server;
 
-pub use bits::write_bits;
+pub use bits::{write_bits, write_draw};
 #[cfg(feature = "std")]
 pub use client::{Client, ClientError, Link, Patience};
+#[cfg(feature = "std")]
+pub use device::{Description, Device, DeviceError, Owned};
+#[cfg(feature = "std")]
+pub use figures::Figures;
 pub use frame::{FrameError, decode, encode, frame_bytes};
+#[cfg(feature = "std")]
+pub use line::{DEFAULT_BAUD, Line};
 pub use message::{Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION};
-pub use server::Server;
+#[cfg(feature = "std")]
+pub use serve::serve;
+pub use server::{Server, model_id};

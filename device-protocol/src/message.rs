@@ -1,6 +1,8 @@
 //! What host and device say to each other.
 
 use serde::{Deserialize, Serialize};
+use stf_bnn::artifact::SamplingPolicy;
+use stf_bnn::uncertainty::Calibration;
 
 /// Version of the messages; `Hello` carries it.
 pub const VERSION: u16 = 2;
@@ -93,6 +95,8 @@ pub struct Hello<'a> {
     pub samples: u16,
     /// Seed of the noise.
     pub seed: u64,
+    /// How predictions are sampled, in the terms of the artifact's promises.
+    pub policy: SamplingPolicy,
     /// Firmware and board, at most 64 bytes of it.
     pub build: &'a str,
 }
@@ -106,6 +110,8 @@ pub struct Predicted<'a> {
     pub samples: u16,
     /// Passes that it took.
     pub passes: u16,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; 0 for a regression.
+    pub energy: f32,
     /// Means over the draws, f32 each.
     pub mean: &'a [u8],
     /// Standard deviations over the draws, f32 each.
@@ -131,6 +137,22 @@ pub struct Metrics {
     pub brier: f64,
     /// Expected calibration error.
     pub ece: f64,
+}
+
+impl Metrics {
+    /// Reads an accumulator; `passes` is the sum over its predictions.
+    #[must_use]
+    pub fn of(calibration: &Calibration, passes: u64) -> Self {
+        Self {
+            count: calibration.count(),
+            correct: calibration.correct(),
+            passes,
+            accuracy: calibration.accuracy(),
+            nll: calibration.nll(),
+            brier: calibration.brier(),
+            ece: calibration.ece(),
+        }
+    }
 }
 
 /// What the link went through.

@@ -5,8 +5,8 @@ use crate::message::{
     Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
 };
 use heapless::Vec;
-use stf_bnn::artifact::Task;
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::artifact::{SamplingPolicy, Task};
+use stf_bnn::uncertainty::{Calibration, energy};
 use stf_bnn::{Input, Model, PredictError, Predictor};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
@@ -43,18 +43,12 @@ enum Outgoing {
 impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
     /// A device with the `artifact` that `model` was read from; `build` names firmware and board.
     #[must_use]
-    pub fn new(
-        artifact: &[u8],
-        model: &'m Model<'m>,
-        predictor: Predictor<'m, 'w>,
-        build: &'static str,
-    ) -> Self {
+    pub fn new(artifact: &[u8], model: &'m Model<'m>, predictor: Predictor<'m, 'w>, build: &'m str) -> Self {
         let manifest = model.manifest();
-        let id = artifact.get(24..28).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         let hello = Hello {
             version: VERSION,
             model: cut(manifest.name),
-            model_id: u32::from_le_bytes(id),
+            model_id: model_id(artifact),
             model_bytes: u32::try_from(artifact.len()).unwrap_or(u32::MAX),
             workspace_bytes: model
                 .workspace_bytes(predictor.config())
@@ -64,6 +58,7 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             classification: manifest.task == Task::Classification,
             samples: predictor.config().samples.most(model),
             seed: predictor.config().seed,
+            policy: SamplingPolicy::of(model, predictor.config()),
             build: cut(build),
         };
         let device = Device { model, predictor, hello, calibration: Calibration::new(), passes: 0 };
@@ -149,15 +144,7 @@ impl Device<'_, '_> {
                 Ok(Answer::Reset)
             }
             Command::Predict { label, input } => self.predict(label, input),
-            Command::Metrics => Ok(Answer::Metrics(Metrics {
-                count: self.calibration.count(),
-                correct: self.calibration.correct(),
-                passes: self.passes,
-                accuracy: self.calibration.accuracy(),
-                nll: self.calibration.nll(),
-                brier: self.calibration.brier(),
-                ece: self.calibration.ece(),
-            })),
+            Command::Metrics => Ok(Answer::Metrics(Metrics::of(&self.calibration, self.passes))),
             Command::Counters => Ok(Answer::Counters(*counters)),
         }
     }
@@ -168,7 +155,10 @@ impl Device<'_, '_> {
             return Err(Refusal::Label);
         }
         let counter = self.predictor.counter();
-        let prediction = self.predictor.predict(Input::U8(input)).map_err(|error| match error {
+        let mut energies = 0.0;
+        let add_energy = |_: u16, logits: &[f32]| energies += energy(logits, 1.0);
+        let predicted = self.predictor.predict_with(Input::U8(input), add_energy);
+        let prediction = predicted.map_err(|error| match error {
             PredictError::Length { .. } => Refusal::Length,
             _ => Refusal::Internal,
         })?;
@@ -184,11 +174,23 @@ impl Device<'_, '_> {
             counter,
             samples: prediction.samples,
             passes: prediction.passes,
+            energy: if classification.is_some() {
+                energies / f32::from(prediction.samples.max(1))
+            } else {
+                0.0
+            },
             mean: bytemuck::cast_slice(prediction.mean),
             spread: bytemuck::cast_slice(prediction.spread),
             classification,
         }))
     }
+}
+
+/// CRC-32 of an artifact as its header has it: which model this is.
+#[must_use]
+pub fn model_id(artifact: &[u8]) -> u32 {
+    let bytes = artifact.get(24..28).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+    u32::from_le_bytes(bytes)
 }
 
 fn cut(text: &str) -> &str {

@@ -3,11 +3,12 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-use common::{Dice, First, model};
+use common::{Dice, First, RULE, model, ruled};
 use std::io;
 use std::time::Duration;
+use stf_bnn::artifact::Adaptive;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Config, Input, Model, Predictor};
+use stf_bnn::{Config, Input, Model, Predictor, Samples};
 use stf_device_protocol::{Answer, Client, ClientError, Command, Link, Patience, Refusal, Server};
 
 const FRAME: usize = 2048;
@@ -61,10 +62,10 @@ impl Link for BadLine<'_> {
 }
 
 /// Evaluates through a line with these odds and compares with the runtime itself, bit for bit.
-fn evaluate(odds: i64) -> u64 {
-    let bytes = model(First::Conv, 5);
+fn evaluate(odds: i64, samples: Samples) -> u64 {
+    let bytes = ruled(&model(First::Conv, 5), Adaptive { threshold: 0.9999, ..RULE });
     let model = Model::from_bytes(&bytes).unwrap();
-    let config = Config { seed: 3, ..Config::default() };
+    let config = Config { seed: 3, samples, ..Config::default() };
     let [mut ours, mut theirs] = [0; 2].map(|_| vec![0; model.workspace_bytes(&config).unwrap()]);
     let mut direct = Predictor::new(&model, config, &mut ours).unwrap();
     let mut expected = Calibration::new();
@@ -78,14 +79,16 @@ fn evaluate(odds: i64) -> u64 {
     assert_eq!((hello.inputs as usize, hello.outputs, hello.samples), (size, 3, 8));
     assert_eq!(hello.model_id.to_le_bytes(), bytes[24..28]);
     client.reset(0).unwrap();
-    let mut dice = Dice(9);
+    let (mut dice, mut passes) = (Dice(9), 0);
     for _ in 0..60 {
         let input: Vec<u8> = (0..size).map(|_| dice.int(0, 255) as u8).collect();
         let label = dice.int(0, 2) as u16;
         let mine = direct.predict(Input::U8(&input)).unwrap();
+        passes += u64::from(mine.passes);
         assert!(expected.push(mine.mean, label.into()));
         let found = client.predict(Some(label), &input).unwrap();
         let floats = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        assert_eq!((found.samples, found.passes), (mine.samples, mine.passes));
         assert_eq!(found.mean, floats(mine.mean));
         assert_eq!(found.spread, floats(mine.spread));
         let c = mine.classification.unwrap();
@@ -94,7 +97,12 @@ fn evaluate(odds: i64) -> u64 {
     }
     let metrics = client.metrics().unwrap();
     assert_eq!((metrics.count, metrics.correct), (60, expected.correct()));
-    assert_eq!(metrics.passes, 480);
+    assert_eq!(metrics.passes, passes);
+    match samples {
+        // Some inputs were settled early, and some were not.
+        Samples::Adaptive => assert!((61..540).contains(&passes), "{passes}"),
+        _ => assert_eq!(passes, 480),
+    }
     let found = [metrics.accuracy, metrics.nll, metrics.brier, metrics.ece].map(f64::to_bits);
     let expected = [expected.accuracy(), expected.nll(), expected.brier(), expected.ece()].map(f64::to_bits);
     assert_eq!(found, expected);
@@ -103,13 +111,14 @@ fn evaluate(odds: i64) -> u64 {
 
 #[test]
 fn a_perfect_line_sends_nothing_twice() {
-    assert_eq!(evaluate(0), 0);
+    assert_eq!(evaluate(0, Samples::MonteCarlo(8)), 0);
+    assert_eq!(evaluate(0, Samples::Adaptive), 0);
 }
 
 #[test]
 fn a_bad_line_costs_only_time() {
-    assert!(evaluate(3) > 10);
-    assert!(evaluate(8) > 3);
+    assert!(evaluate(3, Samples::MonteCarlo(8)) > 10);
+    assert!(evaluate(8, Samples::Adaptive) > 3);
 }
 
 #[test]

@@ -3,6 +3,7 @@
  *
  *   predict MODEL.stf INPUTS [NUM_SAMPLES [SEED]]
  *
+ * NUM_SAMPLES may be `adaptive`: as many as the artifact's rule needs.
  * INPUTS holds raw bytes (pixels), one input after another. One line an input: its number, class,
  * confidence, uncertainties in nats, and with --bits as fifth argument every result as IEEE bits.
  */
@@ -101,7 +102,11 @@ int main(int argc, char **argv) {
         return 1;
     }
     stf_config_init(&config);
-    if (argc > 3) config.num_samples = (uint16_t)strtoul(argv[3], NULL, 10);
+    if (argc > 3 && strcmp(argv[3], "adaptive") == 0) {
+        config.adaptive = 1;
+    } else if (argc > 3) {
+        config.num_samples = (uint16_t)strtoul(argv[3], NULL, 10);
+    }
     if (argc > 4) config.seed = strtoul(argv[4], NULL, 10);
     status = stf_model_load(&model, model_bytes, model_length);
     if (status == STF_STATUS_OK) {

@@ -39,6 +39,14 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
+    /// A device at the other end of a line gave no result.
+    #[error("{port}: {reason}")]
+    Device {
+        /// The line.
+        port: String,
+        /// What happened.
+        reason: String,
+    },
     /// A loss or a weight is no longer a finite number.
     #[error("{what} is {value} in epoch {epoch}; {hint}")]
     NotFinite {

@@ -2,9 +2,10 @@
 //! them, and evaluates the artifact through the runtime that devices use.
 //!
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
-//! (`stf_bnn`) → [`evaluate`]. The binary `stf` is [`commands`].
+//! (`stf_bnn`) → [`calibrate`] and [`evaluate`]. The binary `stf` is [`commands`].
 
 pub mod bench;
+pub mod calibrate;
 pub mod commands;
 pub mod data;
 pub mod error;

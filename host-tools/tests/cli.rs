@@ -122,6 +122,44 @@ fn bench(model: &str) {
     assert_eq!(run(&["bench", model, "--seconds", "-1"]).status.code(), Some(2));
 }
 
+/// A rule needs enough examples: without them there is none, and predictions take all samples.
+#[test]
+fn adaptive_samples_need_a_rule_that_was_proved() {
+    let dir = TempDir::new().unwrap();
+    let folder = trained(&dir);
+    let model = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (bare, ruled) = (model("bare.stf"), model("ruled.stf"));
+    let export = |out: &str, extra: &[&str]| {
+        ok(&[&["export", folder.to_str().unwrap(), "--out", out][..], extra].concat())
+    };
+    mentions(
+        &export(&bare, &[]),
+        &["adaptive: no rule", "calibration examples that quantization did not watch", "299"],
+    );
+    mentions(&fails(&["eval", &bare, "--data", "digits", "--adaptive"]), &["adaptive", "rule"]);
+
+    let loose = ["--calibration-examples", "40", "--adaptive-delta", "0.2", "--json"];
+    let exported: serde_json::Value = serde_json::from_str(&export(&ruled, &loose)).unwrap();
+    let rule = &exported["adaptive"];
+    assert!(exported["adaptive_refused"].is_null() && rule["n"].as_u64() > Some(60), "{exported}");
+    assert!(rule["mean_passes"].as_f64() >= Some(1.0) && rule["mean_passes"].as_f64() < Some(9.0), "{rule}");
+    mentions(&ok(&["inspect", &ruled]), &["adaptive: 0 to 8 samples", "at most 20 %", "confidence 95 %"]);
+
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&ok(args)).unwrap() };
+    let adaptive = json(&["eval", &ruled, "--data", "digits", "--adaptive", "--json"]);
+    let full = json(&["eval", &ruled, "--data", "digits", "--json"]);
+    let passes = adaptive["mean_passes"].as_f64().unwrap();
+    assert!((1.0..9.0).contains(&passes) && full["mean_passes"] == 8.0, "{adaptive} {full}");
+    assert_eq!(adaptive["num_samples"], 8);
+    assert!(json(&["bench", &ruled, "--seconds", "0", "--json"])["adaptive"]["mean_passes"].is_number());
+    let both = ["eval", &ruled, "--data", "digits", "--adaptive", "-k", "4"];
+    assert_eq!(run(&both).status.code(), Some(2), "a number of samples and an adaptive one");
+
+    let plain = model("plain.stf");
+    assert!(!export(&plain, &["--plain"]).contains("adaptive"));
+    assert_eq!(json(&["eval", &plain, "--data", "digits", "--adaptive", "--json"])["mean_passes"], 1.0);
+}
+
 /// Killed without warning in either stage, a resumed run ends with the bytes of an unbroken one.
 #[test]
 fn a_killed_run_resumes_to_the_same_artifact() {

@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod blobs;
+mod facts;
 mod flow;
 
 use super::Model;
@@ -80,7 +81,8 @@ pub(super) fn check(model: &Model<'_>) -> Result {
         blobs::check_layer(model, at, &layer)?;
     }
     blobs::check_posterior(model)?;
-    adaptive::check(model)
+    adaptive::check(model)?;
+    facts::check(model)
 }
 
 fn check_head(model: &Model<'_>) -> Result {
@@ -92,7 +94,7 @@ fn check_head(model: &Model<'_>) -> Result {
     at.equal("input.tensor.offset", manifest.input.tensor.offset.into(), 0)?;
     check_tensor(at, "input.tensor", &manifest.input.tensor, u32::MAX)?;
     if !manifest.class_names.is_empty() {
-        let names = manifest.class_names.split('\n').count() as u64;
+        let names = manifest.class_names.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
         at.equal("class_names", names, manifest.outputs.into())?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! another, and are decoded one at a time, so that a device holds no table of them.
 
 pub use super::adaptive::Adaptive;
+use super::facts::{Abstention, Conformal, Drift};
 use serde::{Deserialize, Serialize};
 
 /// A range of bytes in the blob section. Every blob starts at a multiple of 16 bytes.
@@ -307,6 +308,12 @@ pub struct Manifest<'a> {
     pub temperature: f32,
     /// When draws may end; `None` if no rule was fitted.
     pub adaptive: Option<Adaptive<'a>>,
+    /// Thresholds of prediction sets.
+    pub conformal: Option<Conformal>,
+    /// When to answer.
+    pub abstention: Option<Abstention>,
+    /// Reference of the drift monitor.
+    pub drift: Option<Drift>,
     /// Where it came from.
     pub provenance: Provenance<'a>,
 }

@@ -8,6 +8,7 @@ mod aligned;
 mod check;
 mod crc;
 mod error;
+mod facts;
 mod geometry;
 mod header;
 mod layer;
@@ -22,6 +23,7 @@ pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned::AlignedBytes;
 pub use error::{ArtifactError, Place};
+pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{

@@ -62,6 +62,8 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     /// The first inconsistency, by field.
+    // A frame of its own: its stack is free again when the model predicts.
+    #[inline(never)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         Self::from_sections(header::decode(bytes)?)
     }
@@ -139,6 +141,12 @@ impl<'a> Model<'a> {
     /// A blob as u16.
     #[must_use]
     pub fn u16s(&self, blob: Blob) -> &'a [u16] {
+        self.cast(blob)
+    }
+
+    /// A blob as u32.
+    #[must_use]
+    pub fn u32s(&self, blob: Blob) -> &'a [u32] {
         self.cast(blob)
     }
 

@@ -21,6 +21,27 @@ impl ArtifactWriter {
         Self::default()
     }
 
+    /// Goes on from an artifact: its layers and blobs, without those of the facts that are fitted after
+    /// quantization (prediction sets, drift monitor), so that they can be fitted again. The blobs that
+    /// its manifest names keep their places.
+    #[must_use]
+    pub fn resume(model: &Model<'_>) -> Self {
+        let manifest = model.manifest();
+        let mut blobs = alloc::vec![manifest.input.mean, manifest.input.multiplier];
+        if let Some(p) = manifest.posterior {
+            blobs.extend([p.log_var, p.log_var_max, p.table, p.noise_multiplier]);
+        }
+        for layer in model.layers() {
+            blobs.extend(layer.weights().into_iter().flat_map(|w| [w.values, w.bias, w.multiplier]));
+            if let Layer::Lookup { table, .. } = layer {
+                blobs.push(table);
+            }
+        }
+        let end = blobs.iter().map(|blob| blob.offset + blob.len).max().unwrap_or(0);
+        let blob = model.bytes(Blob { offset: 0, len: end }).to_vec();
+        Self { blob, layers: model.layers().collect() }
+    }
+
     /// A file with the blobs and layers of `model`: the beginning of a copy with other facts in its
     /// manifest.
     #[must_use]

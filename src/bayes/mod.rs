@@ -8,10 +8,10 @@
 
 mod draw;
 
-pub(crate) use draw::{draw_outputs, draw_weights};
+pub(crate) use draw::draw_outputs;
 
-use crate::artifact::{Layer, Model, NoiseKind, Posterior};
-use crate::kernels::{Filter, Kernels, Mean, Noisy, Output};
+use crate::artifact::{Layer, Model, NoiseKind, Posterior, Tensor};
+use crate::kernels::{Dense, Filter, Kernels, Mean, NoiseDraw, Noisy, Output};
 use crate::layers::weighted::{Weighted, filter};
 use crate::number;
 
@@ -24,6 +24,18 @@ pub(crate) struct Halves<'a> {
     pub(crate) twin: &'a mut [i8],
     /// Whether `this` is the second draw of its pair.
     pub(crate) negate: bool,
+}
+
+/// Memory of [`FirstLayer::packed_noise_scale`].
+#[derive(Debug)]
+pub(crate) struct Squares<'a> {
+    /// `[high and low bytes of variances, packed]`
+    pub(crate) packed: &'a [u8],
+    /// `[high and low bytes of squares, input values]`
+    pub(crate) bytes: &'a mut [i8],
+    /// `[high and low bytes of variances, high and low bytes of squares, outputs]`
+    pub(crate) sums: &'a mut [i32],
+    pub(crate) scratch: &'a mut [i16],
 }
 
 /// Layer 0 of a model with a posterior.
@@ -67,9 +79,10 @@ impl<'m> FirstLayer<'m> {
         self.weighted.y.len() as usize
     }
 
-    /// Noise weights of one stream.
-    pub(crate) fn draw_weights(&self, seed: u64, stream: u64, noise: &mut [i8]) {
-        draw_weights(seed, stream, self.table, self.log_var, noise);
+    /// Noise weights of at most [`STREAMS`](crate::kernels::STREAMS) streams, `[streams, weights]`.
+    pub(crate) fn draw_weights(&self, kernels: Kernels, seed: u64, streams: &[u64], noise: &mut [i8]) {
+        let Ok(table): Result<&[u16; 256], _> = self.table.try_into() else { return };
+        kernels.draw(&NoiseDraw { seed, streams, table, log_var: self.log_var }, noise);
     }
 
     /// A noise kernel as the weights of this layer.
@@ -119,9 +132,71 @@ impl<'m> FirstLayer<'m> {
             let variance = input.iter().zip(row).fold(0_u64, |sum, (&x, &b)| {
                 let x = i32::from(x) - zero_point;
                 // At most 255^2 * 65535: below 2^32.
-                sum + u64::from((x * x) as u32 * u32::from(self.table[usize::from(b)]))
+                sum + u64::from(
+                    (x * x) as u32 * u32::from(self.table.get(usize::from(b)).copied().unwrap_or(0)),
+                )
             });
             *scale = number::sqrt(variance as f32) * m;
+        }
+    }
+
+    /// Whether sums of products of bytes over all inputs fit an i32.
+    pub(crate) fn squares_fit(&self) -> bool {
+        self.weighted.x.len() <= 1 << 16
+    }
+
+    /// This layer for inputs that are bytes from -128 on.
+    fn of_bytes(&self) -> Layer {
+        let input = Tensor { zero_point: i8::MIN, ..self.weighted.x };
+        let Weighted { y: output, weights, clamp, .. } = self.weighted;
+        Layer::Dense { input, output, weights, clamp }
+    }
+
+    /// Packs each weight's variance as two int8 weights: `(table >> 8) - 128`, `(table & 255) - 128`.
+    pub(crate) fn pack_variances(&self, kernels: Kernels, values: &mut [i8], packed: &mut [u8]) {
+        let layer = self.of_bytes();
+        let packed = packed.chunks_exact_mut((packed.len() / 2).max(1));
+        for (packed, shift) in packed.zip([8, 0]) {
+            for (to, &b) in values.iter_mut().zip(self.log_var) {
+                *to = ((self.table.get(usize::from(b)).copied().unwrap_or(0) >> shift) as u8 ^ 0x80) as i8;
+            }
+            kernels.pack(&layer, &self.noise_filter(values, &[]), packed);
+        }
+    }
+
+    /// [`Self::output_noise_scale`] by dot products of bytes, all sums exact:
+    /// `sum x^2 v = sum (256 xh + xl)(256 vh + vl + 128 * 257)`, `vh` and `vl` from [`Self::pack_variances`].
+    pub(crate) fn packed_noise_scale(
+        &self,
+        kernels: Kernels,
+        input: &[i8],
+        squares: Squares<'_>,
+        scale: &mut [f32],
+    ) {
+        let zero_point = i16::from(self.weighted.x.zero_point);
+        let (inputs, outputs) = (input.len(), scale.len());
+        let Squares { packed, bytes, sums, scratch } = squares;
+        let (high, low) = bytes.split_at_mut(inputs.min(bytes.len()));
+        let mut total = 0_u64;
+        for ((&x, high), low) in input.iter().zip(high).zip(low) {
+            let x = (i16::from(x) - zero_point).unsigned_abs();
+            let square = x.wrapping_mul(x);
+            total += u64::from(square);
+            *high = ((square >> 8) as u8 ^ 0x80) as i8;
+            *low = (square as u8 ^ 0x80) as i8;
+        }
+        let dense = Dense { input: bytes, inputs: inputs.max(1), outputs, zero_point: i8::MIN };
+        let half = packed.len() / 2;
+        let (sums_high, sums_low) = sums.split_at_mut(sums.len() / 2);
+        for (packed, sums) in [(&packed[..half], &mut *sums_high), (&packed[half..], &mut *sums_low)] {
+            kernels.dense(&dense, &self.noise_filter(&[], packed), scratch, Output::Sums(sums));
+        }
+        for (c, (scale, &m)) in scale.iter_mut().zip(self.noise_multiplier).enumerate() {
+            let at = |sums: &[i32], i: usize| sums.get(i).copied().map_or(0, i64::from);
+            let [hh, lh] = [at(sums_high, c), at(sums_high, outputs + c)];
+            let [hl, ll] = [at(sums_low, c), at(sums_low, outputs + c)];
+            let variance = (hh << 16) + ((lh + hl) << 8) + ll + (128 * 257) * total as i64;
+            *scale = number::sqrt(variance as u64 as f32) * m;
         }
     }
 

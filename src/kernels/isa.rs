@@ -1,6 +1,6 @@
 //! What an instruction set may do better than the specification.
 
-use super::{Add, Conv, Dense, Filter, Output, reference};
+use super::{Add, Conv, Dense, Filter, NoiseDraw, Output, Quantize, Raw, reference};
 use crate::artifact::{Clamp, Layer};
 
 /// Kernels of one instruction set; the methods are those of [`Kernels`](super::Kernels), and each
@@ -18,6 +18,14 @@ pub(crate) trait Isa: Copy {
         reference::scratch_values(layer)
     }
 
+    fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        reference::draw(draw, noise);
+    }
+
+    fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
+        reference::quantize(x, spec, out);
+    }
+
     fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
         reference::conv2d(conv, filter, scratch, output);
     }
@@ -26,7 +34,7 @@ pub(crate) trait Isa: Copy {
         reference::depthwise(conv, filter, output);
     }
 
-    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
         reference::dense(dense, filter, output);
     }
 
@@ -49,7 +57,14 @@ pub(crate) trait Isa: Copy {
 
 /// The specification itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reference;
+pub(super) struct Reference(());
+
+impl Reference {
+    #[cfg_attr(all(feature = "cortex-m-dsp", target_os = "none"), expect(dead_code))]
+    pub(super) const fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Isa for Reference {
     fn name(self) -> &'static str {

@@ -25,7 +25,9 @@ mod operation;
 pub mod reference;
 
 pub(crate) use isa::Isa;
-pub(crate) use operation::{Add, Conv, Dense, Filter, Mean, Noisy, Output};
+pub(crate) use operation::{
+    Add, Conv, Dense, Filter, Mean, NoiseDraw, Noisy, Output, Quantize, Raw, STREAMS,
+};
 
 use crate::artifact::{Clamp, Layer};
 
@@ -40,30 +42,50 @@ impl defmt::Format for Kernels {
     }
 }
 
+/// What runs where nothing is chosen at run time. An MCU has room for one set of kernels.
+#[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+type Base = arch::cortex_m::Dsp;
+#[cfg(not(all(feature = "cortex-m-dsp", target_os = "none")))]
+type Base = isa::Reference;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Reference(isa::Reference),
+    Base(Base),
+    #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+    CortexM(arch::cortex_m::Dsp),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
+    AvxVnni(arch::x86_64::AvxVnni),
+    #[cfg(all(target_arch = "x86_64", feature = "std"))]
+    Avx512Vnni(arch::x86_64::Avx512Vnni),
 }
 
 /// `each!(kernels, isa => expression)`
 macro_rules! each {
     ($self:expr, $isa:ident => $call:expr) => {
         match $self.0 {
-            Kind::Reference($isa) => $call,
+            Kind::Base($isa) => $call,
+            #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+            Kind::CortexM($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kind::Avx2($isa) => $call,
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            Kind::AvxVnni($isa) => $call,
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            Kind::Avx512Vnni($isa) => $call,
         }
     };
 }
 
 impl Kernels {
-    /// The specification; runs everywhere.
-    pub const REFERENCE: Self = Self(Kind::Reference(isa::Reference));
+    /// The specification; runs everywhere. An MCU that was built with kernels of its own has those
+    /// alone: their results are the same.
+    pub const REFERENCE: Self = Self(Kind::Base(Base::new()));
 
     /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
-    pub const NAMES: &'static [&'static str] = &["reference", "avx2"];
+    pub const NAMES: &'static [&'static str] =
+        &["reference", "cortex-m-dsp", "avx2", "avx-vnni", "avx512-vnni"];
 
     /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
     /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
@@ -73,6 +95,9 @@ impl Kernels {
         if let Ok(name) = std::env::var("STF_KERNELS") {
             return Self::by_name(&name).unwrap_or(Self::REFERENCE);
         }
+        if cfg!(target_os = "none") {
+            return Self::REFERENCE;
+        }
         Self::NAMES.iter().rev().find_map(|name| Self::by_name(name)).unwrap_or(Self::REFERENCE)
     }
 
@@ -81,8 +106,14 @@ impl Kernels {
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "reference" => Some(Self::REFERENCE),
+            #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
+            "cortex-m-dsp" => Some(Self(Kind::CortexM(arch::cortex_m::Dsp::new()))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            "avx-vnni" => arch::x86_64::AvxVnni::new().map(|isa| Self(Kind::AvxVnni(isa))),
+            #[cfg(all(target_arch = "x86_64", feature = "std"))]
+            "avx512-vnni" => arch::x86_64::Avx512Vnni::new().map(|isa| Self(Kind::Avx512Vnni(isa))),
             _ => None,
         }
     }
@@ -108,6 +139,16 @@ impl Kernels {
         each!(self, isa => isa.scratch_values(layer, images))
     }
 
+    /// Noise weights `[streams, weights]`.
+    pub(crate) fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+        each!(self, isa => isa.draw(draw, noise));
+    }
+
+    /// Raw inputs `[pixels, channels]` as int8.
+    pub(crate) fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
+        each!(self, isa => isa.quantize(x, spec, out));
+    }
+
     /// Convolution; weights `[y.channels, kernel_h, kernel_w, x.channels]`.
     pub(crate) fn conv2d(
         self,
@@ -131,8 +172,14 @@ impl Kernels {
     }
 
     /// Dense layer; weights `[outputs, inputs]`.
-    pub(crate) fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
-        each!(self, isa => isa.dense(dense, filter, output));
+    pub(crate) fn dense(
+        self,
+        dense: &Dense<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) {
+        each!(self, isa => isa.dense(dense, filter, scratch, output));
     }
 
     /// Maximum over windows; padding never wins.

@@ -38,6 +38,36 @@ pub(crate) struct Dense<'a> {
     pub(crate) zero_point: i8,
 }
 
+/// Streams that are drawn at a time, at most.
+pub(crate) const STREAMS: usize = 4;
+
+/// The noise weights of some streams: `noise_weight(table[log_var[i]], eps[i])`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoiseDraw<'a> {
+    pub(crate) seed: u64,
+    /// At most [`STREAMS`].
+    pub(crate) streams: &'a [u64],
+    pub(crate) table: &'a [u16; 256],
+    /// A byte for each weight.
+    pub(crate) log_var: &'a [u8],
+}
+
+/// How raw inputs become int8: `clamp(round_half_even((x - mean[c]) * multiplier[c]) + zero_point)`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantize<'a> {
+    /// Per channel; not empty.
+    pub(crate) mean: &'a [f32],
+    /// Per channel.
+    pub(crate) multiplier: &'a [f32],
+    pub(crate) zero_point: i8,
+}
+
+/// A raw input value.
+pub(crate) trait Raw: Copy + Into<f32> {}
+
+impl Raw for u8 {}
+impl Raw for f32 {}
+
 /// Weights of a layer and what belongs to its output channels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Filter<'a> {

@@ -57,7 +57,7 @@ pub(super) fn lookup(
 /// `f32(q - zero_point) * scale`.
 pub(super) fn dequantize(first: bool, x: &Tensor, frame: &mut Frame<'_>) -> Option<()> {
     let (zero_point, scale) = (i32::from(x.zero_point), x.scale);
-    let (values, outputs) = to_outputs(first, x, frame)?;
+    let (values, outputs, _) = to_outputs(first, x, frame)?;
     for (output, &q) in outputs.iter_mut().zip(values) {
         *output = (i32::from(q) - zero_point) as f32 * scale;
     }

@@ -87,9 +87,13 @@ pub fn run(
     }
 }
 
-/// The input values of a layer that writes f32 outputs, and those outputs.
-fn to_outputs<'f>(first: bool, x: &Tensor, frame: &'f mut Frame<'_>) -> Option<(&'f [i8], &'f mut [f32])> {
+/// The input values of a layer that writes f32 outputs, those outputs, and scratch.
+fn to_outputs<'f>(
+    first: bool,
+    x: &Tensor,
+    frame: &'f mut Frame<'_>,
+) -> Option<(&'f [i8], &'f mut [f32], &'f mut [i16])> {
     let range = frame.range(x);
     let input = if first { frame.input } else { frame.arena.get(range)? };
-    Some((input, frame.outputs))
+    Some((input, frame.outputs, frame.scratch))
 }

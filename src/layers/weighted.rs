@@ -43,7 +43,7 @@ impl Weighted {
             Layer::DepthwiseConv2d { window, .. } => {
                 kernels.depthwise(&conv(window), filter, scratch, output);
             }
-            _ => kernels.dense(&dense(input, &self.x, self.y.channels.into()), filter, output),
+            _ => kernels.dense(&dense(input, &self.x, self.y.channels.into()), filter, scratch, output),
         }
     }
 }
@@ -78,8 +78,8 @@ pub(super) fn dense_output(
     frame: &mut Frame<'_>,
 ) -> Option<()> {
     let filter = filter(model, weights, frame.packed);
-    let (x, outputs) = to_outputs(first, input, frame)?;
-    kernels.dense(&dense(x, input, filter.bias.len()), &filter, Output::Real(outputs));
+    let (x, outputs, scratch) = to_outputs(first, input, frame)?;
+    kernels.dense(&dense(x, input, filter.bias.len()), &filter, scratch, Output::Real(outputs));
     Some(())
 }
 

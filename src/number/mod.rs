@@ -21,6 +21,11 @@ pub fn ln(x: f32) -> f32 {
 
 /// Square root, correctly rounded.
 #[must_use]
+#[inline]
 pub fn sqrt(x: f32) -> f32 {
+    // The same bits: both round correctly. An instruction that vectorizes where there is one.
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
     libm::sqrtf(x)
 }

@@ -1,7 +1,7 @@
 //! The network's input: raw values, and how they become int8.
 
 use crate::artifact::Model;
-use crate::number;
+use crate::kernels::{Kernels, Quantize};
 use core::fmt;
 
 /// One input in NHWC order, `height * width * channels` values.
@@ -80,34 +80,35 @@ impl Input<'_> {
     }
 
     /// Writes the quantized input, `out.len()` values.
-    pub(super) fn quantize(self, model: &Model<'_>, out: &mut [i8]) -> Result<(), PredictError> {
+    pub(super) fn quantize(
+        self,
+        model: &Model<'_>,
+        kernels: Kernels,
+        out: &mut [i8],
+    ) -> Result<(), PredictError> {
         if self.len() != out.len() {
             return Err(PredictError::Length { found: self.len(), expected: out.len() });
         }
         let spec = model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
-        let channels = usize::from(spec.tensor.channels).max(1);
-        let zero_point = spec.tensor.zero_point;
+        let spec = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
         match self {
-            Self::Quantized(x) => out.copy_from_slice(x),
-            Self::U8(x) => {
-                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
-                        *out = number::quantize(f32::from(x), mean, m, zero_point);
-                    }
-                }
-            }
+            // Not `copy_from_slice`, which keeps a panic for lengths that differ.
+            Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
+            Self::U8(x) => kernels.quantize(x, &spec, out),
             Self::F32(x) => {
-                if let Some(index) = x.iter().position(|x| !x.is_finite()) {
+                if !all_finite(x) {
+                    let index = x.iter().position(|x| !x.is_finite()).unwrap_or_default();
                     return Err(PredictError::NotFinite { index });
                 }
-                for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                    for (((&x, out), &mean), &m) in x.iter().zip(out).zip(mean).zip(multiplier) {
-                        *out = number::quantize(x, mean, m, zero_point);
-                    }
-                }
+                kernels.quantize(x, &spec, out);
             }
         }
         Ok(())
     }
+}
+
+/// Without a branch for each value, so that it takes a vector at a time.
+fn all_finite(x: &[f32]) -> bool {
+    x.chunks(64).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
 }

@@ -7,6 +7,7 @@ mod adaptive;
 mod config;
 mod input;
 mod predictor;
+mod steps;
 mod summary;
 mod workspace;
 

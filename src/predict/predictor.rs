@@ -3,11 +3,13 @@
 use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
+use super::steps::{self, KEEP};
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
-use crate::artifact::{Layer, Model, NoiseKind, Task};
-use crate::bayes::{FirstLayer, Halves, draw_outputs};
+use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
+use crate::bayes::{FirstLayer, Halves, Squares, draw_outputs};
 use crate::kernels::Kernels;
+use crate::kernels::STREAMS;
 use crate::layers::weighted::pack;
 use crate::layers::{self, Frame};
 
@@ -67,6 +69,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     ///
     /// # Errors
     /// If a setting is out of range or the workspace too short.
+    #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
@@ -79,8 +82,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
         let kernels = config.kernels();
         pack(model, kernels, buffers.packed);
+        if KEEP {
+            for (step, layer) in buffers.steps.iter_mut().zip(model.layers()) {
+                *step = steps::encode(&layer).ok_or(too_short)?;
+            }
+        }
         let mut predictor =
             Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
+        predictor.pack_variances();
         predictor.draw_fixed();
         Ok(predictor)
     }
@@ -207,7 +216,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
         let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
-        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs).take(count.into());
+        let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs.max(1)).take(count.into());
         for (draw, outputs) in (progress.samples..).zip(lanes) {
             each(draw, outputs);
             summary.push(outputs, temperature);
@@ -266,7 +275,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// Quantizes the input.
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
-        input.quantize(self.model, self.buffers.input)
+        input.quantize(self.model, self.kernels, self.buffers.input)
     }
 
     /// Computes what all draws of the input share.
@@ -278,24 +287,43 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let packed = &*buffers.packed;
                 first.mean(self.kernels, buffers.input, packed, buffers.scratch, buffers.acc_mean);
             }
-            first.output_noise_scale(buffers.input, buffers.noise_scale);
+            if buffers.squares.is_empty() {
+                first.output_noise_scale(buffers.input, buffers.noise_scale);
+            } else {
+                let squares = Squares {
+                    packed: buffers.packed_noise,
+                    bytes: buffers.squares,
+                    sums: buffers.square_sums,
+                    scratch: buffers.scratch,
+                };
+                first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
+            }
         }
     }
 
     /// The pass without noise, in the first lane.
     fn run_mean(&mut self) -> Option<()> {
-        let (model, mut packed) = (self.model, 0);
-        model
-            .layers()
-            .enumerate()
-            .try_for_each(|(index, layer)| self.run_layer(index, &layer, &mut packed, 1))
+        let (mut layers, mut packed) = (self.model.layers(), 0);
+        for index in 0..layers.len() {
+            let layer = self.layer(index, &mut layers)?;
+            self.run_layer(index, &layer, &mut packed, 1)?;
+        }
+        Some(())
+    }
+
+    /// Layer `index`: as it is kept, or the next of the artifact's.
+    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
-        let model = self.model;
-        let mut packed = 0;
-        for (index, layer) in model.layers().enumerate() {
+        let (mut layers, mut packed) = (self.model.layers(), 0);
+        for index in 0..layers.len() {
+            let layer = self.layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -343,7 +371,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
         let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
-            this.copy_from_slice(buffers.twin);
+            this.iter_mut().zip(&*buffers.twin).for_each(|(this, &twin)| *this = twin);
             return Some(1);
         }
         let beside = partner && lane + 1 < count;
@@ -360,6 +388,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             NoiseKind::Weights => {
                 let Layout { noise_weights, packed_noise, .. } = self.layout;
                 let packed = slot_of(buffers.packed_noise, packed_noise, slot)?;
+                // Packed noise is read nowhere else.
                 let noise_slot = if packed_noise > 0 { 0 } else { slot };
                 let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
                 let noise = first.noise_filter(noise, packed);
@@ -374,11 +403,19 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(if beside { 2 } else { 1 })
     }
 
+    /// Packs the variances of noise per output, for kernels that do.
+    fn pack_variances(&mut self) {
+        if let (Some(first), false) = (&self.first, self.buffers.squares.is_empty()) {
+            let (values, packed) = (&mut *self.buffers.noise_weights, &mut *self.buffers.packed_noise);
+            first.pack_variances(self.kernels, values, packed);
+        }
+    }
+
     /// Draws all streams of a predictor with fixed draws.
     fn draw_fixed(&mut self) {
         if self.config.draws == Draws::Fixed {
-            for stream in 0..self.layout.streams {
-                self.fill_slot(stream.into(), stream.into());
+            for stream in (0..self.layout.streams).step_by(self.layout.group().into()) {
+                self.fill_slots(stream.into(), stream.into(), self.layout.streams - stream);
             }
         }
     }
@@ -388,35 +425,44 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if self.config.draws == Draws::Fixed {
             return stream.into();
         }
-        let absolute = self.counter.wrapping_mul(self.layout.streams.into()).wrapping_add(stream.into());
+        let streams = self.layout.streams;
+        let within = stream % self.layout.group();
+        let start = stream - within;
+        let absolute = self.counter.wrapping_mul(streams.into()).wrapping_add(start.into());
         if self.drawn != Some(absolute) {
-            self.fill_slot(0, absolute);
+            self.fill_slots(0, absolute, streams - start);
             self.drawn = Some(absolute);
         }
-        0
+        within.into()
     }
 
-    fn fill_slot(&mut self, slot: usize, stream: u64) {
+    /// Draws a group of streams, or the `left` ones that there are, into as many slots from `slot` on.
+    fn fill_slots(&mut self, slot: usize, stream: u64, left: u16) {
+        let count = usize::from(self.layout.group().min(left));
         let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
         let Layout { noise_weights, noise_outputs, packed_noise, .. } = self.layout;
         let seed = self.config.seed;
         match first.kind() {
-            NoiseKind::Weights => {
-                let at = if packed_noise > 0 { 0 } else { slot * noise_weights };
-                let weights = buffers.noise_weights.get_mut(at..at + noise_weights).unwrap_or_default();
-                first.draw_weights(seed, stream, weights);
-                let packed = slot * packed_noise..(slot + 1) * packed_noise;
-                if let Some(packed) = buffers.packed_noise.get_mut(packed)
-                    && !packed.is_empty()
-                {
-                    let noise = first.noise_filter(weights, &[]);
+            NoiseKind::Outputs => {
+                for i in 0..count {
+                    let eps = (slot + i) * noise_outputs..(slot + i + 1) * noise_outputs;
+                    let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
+                    draw_outputs(seed, stream.wrapping_add(i as u64), eps);
+                }
+            }
+            NoiseKind::Weights if packed_noise > 0 => {
+                let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
+                first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
+                let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
+                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights)) {
+                    let noise = first.noise_filter(noise, &[]);
                     self.kernels.pack(&first.weighted.layer, &noise, packed);
                 }
             }
-            NoiseKind::Outputs => {
-                let eps = buffers.noise_outputs.get_mut(slot * noise_outputs..).unwrap_or_default();
-                let count = noise_outputs.min(eps.len());
-                draw_outputs(seed, stream, &mut eps[..count]);
+            NoiseKind::Weights => {
+                let weights = slot * noise_weights..(slot + count) * noise_weights;
+                let weights = buffers.noise_weights.get_mut(weights).unwrap_or_default();
+                first.draw_weights(self.kernels, seed, &[stream], weights);
             }
         }
     }

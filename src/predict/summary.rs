@@ -77,7 +77,9 @@ impl<'a> Summary<'a> {
 
     pub(super) fn finish(self, classify: bool, passes: u16) -> Prediction<'a> {
         let n = f32::from(self.samples.max(1));
-        for squares in self.spread.iter_mut() {
+        // A single pass has squares of zero already.
+        let spread = if self.samples > 1 { &mut *self.spread } else { &mut [] };
+        for squares in spread {
             *squares = number::sqrt((*squares / n).max(0.0));
         }
         let mean: &'a [f32] = self.mean;

@@ -1,9 +1,10 @@
 //! The caller's memory, cut into typed buffers.
 
 use super::config::{Config, ConfigError, Draws, Samples};
-use crate::artifact::{Manifest, Model, NoiseKind};
+use super::steps::{KEEP, WORDS};
+use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, STREAMS};
 
 /// Every buffer starts at a multiple of this many bytes,
 const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
@@ -31,8 +32,16 @@ pub(super) struct Layout {
     stored: usize,
     /// Bytes of packed weights of all layers; 0 if they are read in place.
     packed: usize,
-    /// Bytes of the packed noise weights of one stream.
+    /// Layers kept as words; 0 if they are decoded from the artifact each time.
+    steps: usize,
+    /// Bytes of the packed noise weights of one stream, or of the packed variances.
     pub(super) packed_noise: usize,
+    /// How many of them are kept.
+    slots: usize,
+    /// Values of the input whose squares are summed by packed variances; else 0.
+    squares: usize,
+    /// Outputs of packed variances; else 0.
+    square_sums: usize,
     twin: usize,
     scratch: usize,
     /// Bytes of one arena, rounded up.
@@ -65,7 +74,11 @@ impl Layout {
             noise_outputs: 0,
             stored: 0,
             packed: model.layers().map(|layer| kernels.packed_bytes(&layer)).sum(),
+            steps: 0,
             packed_noise: 0,
+            slots: 0,
+            squares: 0,
+            square_sums: 0,
             twin: 0,
             scratch: 0,
             arena: (manifest.arena_bytes as usize)
@@ -73,10 +86,13 @@ impl Layout {
                 .ok_or(ConfigError::TooLarge)?,
             outputs: manifest.outputs.into(),
         };
+        // Kernels that spend memory on time are on machines that have it.
+        layout.steps = if KEEP && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
         if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
             layout.add_noise(config, kernels, samples, &first);
         }
-        let tile = layout.tile.into();
+        // Squares are two images, of high and of low bytes.
+        let tile = usize::from(layout.tile).max(if layout.squares > 0 { 2 } else { 1 });
         layout.scratch = model.layers().map(|layer| kernels.scratch_values(&layer, tile)).max().unwrap_or(0);
         Ok(layout)
     }
@@ -93,7 +109,15 @@ impl Layout {
         match first.kind() {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
-                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
+                // The specification runs where no mean is kept, and for depthwise noise.
+                let layer = &first.weighted.layer;
+                if config.cache_mean && !matches!(layer, Layer::DepthwiseConv2d { .. }) {
+                    self.packed_noise = kernels.packed_bytes(layer);
+                    self.slots = match config.draws {
+                        Draws::Fresh => usize::from(self.streams).min(STREAMS),
+                        Draws::Fixed => self.stored,
+                    };
+                }
                 if config.cache_mean {
                     self.acc_mean = outputs;
                     let splits_pairs = config.antithetic && self.tile % 2 == 1 && self.tile < samples;
@@ -105,13 +129,33 @@ impl Layout {
                 self.noise_outputs = outputs;
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
+                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
+                if self.packed_noise > 0 && first.squares_fit() {
+                    self.slots = 2;
+                    self.squares = self.input;
+                    self.square_sums = outputs;
+                    // Room to write them before they are packed.
+                    self.noise_weights = first.weight_count();
+                } else {
+                    self.packed_noise = 0;
+                }
             }
         }
     }
 
     /// Streams of noise weights in the order of the weights: packed ones are drawn there first.
     fn unpacked(&self) -> usize {
-        if self.packed_noise > 0 { self.stored.min(1) } else { self.stored }
+        match (self.packed_noise, self.squares) {
+            (0, _) => self.stored,
+            (_, 0) => self.slots.min(STREAMS),
+            _ => 1,
+        }
+    }
+
+    /// Streams that are drawn at a time.
+    pub(super) fn group(&self) -> u16 {
+        let together = self.packed_noise > 0 && self.squares == 0;
+        if together { self.streams.min(STREAMS as u16) } else { 1 }
     }
 
     fn alignment(&self) -> usize {
@@ -124,12 +168,15 @@ impl Layout {
         let alignment = self.alignment();
         let sections = [
             Some(self.packed),
-            self.packed_noise.checked_mul(self.stored),
+            self.packed_noise.checked_mul(self.slots),
+            self.steps.checked_mul(4 * WORDS),
             Some(self.input),
             self.acc_mean.checked_mul(4),
             self.noise_scale.checked_mul(4),
             self.noise_weights.checked_mul(self.unpacked()),
             self.noise_outputs.checked_mul(2).and_then(|n| n.checked_mul(self.stored)),
+            self.squares.checked_mul(2),
+            self.square_sums.checked_mul(16),
             Some(self.twin),
             self.scratch.checked_mul(2),
             self.arena.checked_mul(tile),
@@ -162,18 +209,24 @@ fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, C
 pub(super) struct Buffers<'w> {
     /// Packed weights of each layer that has any.
     pub(super) packed: &'w mut [u8],
-    /// `[stored streams, packed noise weights]`
+    /// `[streams, packed noise weights]`, or `[high and low bytes, packed variances]`
     pub(super) packed_noise: &'w mut [u8],
+    /// The layers, if they are kept.
+    pub(super) steps: &'w mut [[u32; WORDS]],
     /// Quantized input.
     pub(super) input: &'w mut [i8],
     /// First layer's mean accumulators; empty if they are not kept.
     pub(super) acc_mean: &'w mut [i32],
     /// Noise of each output of the first layer for this input, per unit of `eps`.
     pub(super) noise_scale: &'w mut [f32],
-    /// `[stored streams, weights]`; of one stream only if noise weights are packed.
+    /// `[streams, weights]`, before they are packed if they are.
     pub(super) noise_weights: &'w mut [i8],
     /// `[stored streams, outputs of the first layer]`
     pub(super) noise_outputs: &'w mut [i16],
+    /// `[high and low bytes, input values]`
+    pub(super) squares: &'w mut [i8],
+    /// `[high and low bytes of variances, of squares, outputs]`
+    pub(super) square_sums: &'w mut [i32],
     /// First activations of the second draw of a pair that a tile splits.
     pub(super) twin: &'w mut [i8],
     pub(super) scratch: &'w mut [i16],
@@ -194,12 +247,15 @@ impl<'w> Buffers<'w> {
         let rest = &mut Rest { bytes: workspace.get_mut(skip..)?, alignment };
         Some(Self {
             packed: take(rest, layout.packed)?,
-            packed_noise: take(rest, layout.packed_noise * layout.stored)?,
+            packed_noise: take(rest, layout.packed_noise * layout.slots)?,
+            steps: take(rest, layout.steps)?,
             input: take(rest, layout.input)?,
             acc_mean: take(rest, layout.acc_mean)?,
             noise_scale: take(rest, layout.noise_scale)?,
             noise_weights: take(rest, layout.noise_weights * layout.unpacked())?,
             noise_outputs: take(rest, layout.noise_outputs * layout.stored)?,
+            squares: take(rest, layout.squares * 2)?,
+            square_sums: take(rest, layout.square_sums * 4)?,
             twin: take(rest, layout.twin)?,
             scratch: take(rest, layout.scratch)?,
             arena: take(rest, layout.arena * tile)?,

@@ -19,10 +19,10 @@ pub const MAX_EPS: i32 = 18_929;
 pub const MAX_TABLE: u16 = ((128 * (1_i64 << 23) - (1 << 22) - 1) / MAX_EPS as i64) as u16;
 
 /// Octaves of the tail probability, from 1/2..1 down to 2^-17..2^-16.
-pub(super) const OCTAVES: usize = 17;
+pub(crate) const OCTAVES: usize = 17;
 
 /// Pieces of each octave.
-pub(super) const PIECES: usize = 32;
+pub(crate) const PIECES: usize = 32;
 
 /// A stream of integer Gaussians.
 #[derive(Debug, Clone)]

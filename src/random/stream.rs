@@ -19,11 +19,16 @@ const fn mix(mut z: u64) -> u64 {
 /// that no two streams start in the same state, and neighbouring seeds or draws in unrelated ones.
 #[must_use]
 pub fn stream(seed: u64, draw: u64) -> Xoshiro128PlusPlus {
+    Xoshiro128PlusPlus::from_seed(state(seed, draw))
+}
+
+/// The generator's first state, little-endian. All zeros stands for another state.
+pub(crate) fn state(seed: u64, draw: u64) -> [u8; 16] {
     let key = mix(seed.wrapping_add(GOLDEN));
     let low = mix(key ^ mix(draw.wrapping_add(GOLDEN.wrapping_mul(2))));
     let high = mix(low.wrapping_add(GOLDEN) ^ key);
     let mut state = [0; 16];
     state[..8].copy_from_slice(&low.to_le_bytes());
     state[8..].copy_from_slice(&high.to_le_bytes());
-    Xoshiro128PlusPlus::from_seed(state)
+    state
 }

@@ -20,6 +20,81 @@ pub struct Bin {
     pub confidence: f64,
 }
 
+impl Bin {
+    /// Share of right predictions, 0 to 1; `None` for an empty bin, which has no point in a
+    /// reliability diagram.
+    #[must_use]
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.correct as f64 / self.count as f64)
+    }
+
+    /// Mean confidence, 0 to 1; `None` for an empty bin.
+    #[must_use]
+    pub fn mean_confidence(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.confidence / self.count as f64)
+    }
+
+    /// Adds one prediction, which is right or wrong.
+    pub(super) fn push(&mut self, confidence: f32, correct: bool) {
+        self.count += 1;
+        self.correct += u64::from(correct);
+        self.confidence += f64::from(confidence);
+    }
+
+    /// Adds another part's predictions.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.correct += other.correct;
+        self.confidence += other.confidence;
+    }
+
+    /// Distance of right predictions from the expected number of them; 0 for an empty bin.
+    pub(super) fn gap(&self) -> f64 {
+        (self.correct as f64 - self.confidence).abs()
+    }
+}
+
+/// What one prediction adds to the figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Greatest probability.
+    pub confidence: f32,
+    /// Whether its class is the label.
+    pub correct: bool,
+    /// Negative log-likelihood of the label, nats.
+    pub nll: f64,
+    /// Squared distance from the label's one-hot vector.
+    pub brier: f64,
+}
+
+impl Scored {
+    /// Scores one prediction. The predicted class is the greatest probability, the first of equal ones.
+    ///
+    /// `None` if `label` is no index of `probabilities`, or one of them is not between 0 and 1.001
+    /// (NaN included): f32 probabilities may sum to a little more than 1.
+    #[must_use]
+    pub fn new(probabilities: &[f32], label: usize) -> Option<Self> {
+        let right = *probabilities.get(label)?;
+        if !probabilities.iter().all(|p| (0.0..=1.001).contains(p)) {
+            return None;
+        }
+        let (mut class, mut confidence) = (0, f32::NEG_INFINITY);
+        for (index, &p) in probabilities.iter().enumerate() {
+            if p > confidence {
+                (class, confidence) = (index, p);
+            }
+        }
+        let brier = probabilities
+            .iter()
+            .enumerate()
+            .map(|(index, &p)| f64::from(p) - if index == label { 1.0 } else { 0.0 })
+            .map(|distance| distance * distance)
+            .sum::<f64>();
+        let nll = -f64::from(number::ln(right.max(PROBABILITY_FLOOR)));
+        Some(Self { confidence, correct: class == label, nll, brier })
+    }
+}
+
 /// Running accuracy, negative log-likelihood, Brier score and calibration error of class
 /// probabilities.
 ///
@@ -40,32 +115,25 @@ impl Calibration {
         Self::default()
     }
 
-    /// Adds one prediction. The predicted class is the greatest probability, the first of equal ones.
+    /// Adds one prediction, see [`Scored::new`].
     ///
-    /// Returns `false`, and counts nothing, if `label` is no index of `probabilities`.
+    /// Returns `false`, and counts nothing, if `label` is no index of `probabilities` or one of them is
+    /// no probability.
     pub fn push(&mut self, probabilities: &[f32], label: usize) -> bool {
-        let Some(&right) = probabilities.get(label) else { return false };
-        let (mut class, mut confidence) = (0, f32::NEG_INFINITY);
-        for (index, &p) in probabilities.iter().enumerate() {
-            if p > confidence {
-                (class, confidence) = (index, p);
-            }
+        let scored = Scored::new(probabilities, label);
+        if let Some(scored) = &scored {
+            self.push_scored(scored);
         }
-        let correct = u64::from(class == label);
+        scored.is_some()
+    }
+
+    /// Adds one prediction that was scored before.
+    pub fn push_scored(&mut self, scored: &Scored) {
         self.count += 1;
-        self.correct += correct;
-        self.nll -= f64::from(number::ln(right.max(PROBABILITY_FLOOR)));
-        self.brier += probabilities
-            .iter()
-            .enumerate()
-            .map(|(index, &p)| f64::from(p) - if index == label { 1.0 } else { 0.0 })
-            .map(|distance| distance * distance)
-            .sum::<f64>();
-        let bin = &mut self.bins[bin_of(confidence)];
-        bin.count += 1;
-        bin.correct += correct;
-        bin.confidence += f64::from(confidence);
-        true
+        self.correct += u64::from(scored.correct);
+        self.nll += scored.nll;
+        self.brier += scored.brier;
+        self.bins[bin_of(scored.confidence)].push(scored.confidence, scored.correct);
     }
 
     /// Adds all predictions of another part.
@@ -74,11 +142,7 @@ impl Calibration {
         self.correct += other.correct;
         self.nll += other.nll;
         self.brier += other.brier;
-        for (bin, other) in self.bins.iter_mut().zip(&other.bins) {
-            bin.count += other.count;
-            bin.correct += other.correct;
-            bin.confidence += other.confidence;
-        }
+        self.bins.iter_mut().zip(&other.bins).for_each(|(bin, other)| bin.merge(other));
     }
 
     /// Predictions counted.
@@ -114,11 +178,15 @@ impl Calibration {
     /// Expected calibration error with [`BINS`] equal-width bins (Guo et al. 2017, equation 3).
     #[must_use]
     pub fn ece(&self) -> f64 {
-        let gap = |bin: &Bin| {
-            let distance = bin.correct as f64 - bin.confidence;
-            if distance < 0.0 { -distance } else { distance }
-        };
-        self.mean(self.bins.iter().map(gap).sum())
+        self.mean(self.bins.iter().map(Bin::gap).sum())
+    }
+
+    /// Maximum calibration error: the greatest distance of accuracy from mean confidence in a bin that
+    /// is not empty (Guo et al. 2017, equation 5); 0 without predictions.
+    #[must_use]
+    pub fn mce(&self) -> f64 {
+        let gaps = self.bins.iter().filter(|bin| bin.count > 0).map(|bin| bin.gap() / bin.count as f64);
+        gaps.fold(0.0, f64::max)
     }
 
     /// The bins, for a reliability diagram.
@@ -132,8 +200,8 @@ impl Calibration {
     }
 }
 
-/// The bin `(i/15, (i+1)/15]` of a confidence, with 0 in the first.
-fn bin_of(confidence: f32) -> usize {
+/// The bin `(i/15, (i+1)/15]` of a confidence, with 0 in the first and 1 in the last.
+pub(super) fn bin_of(confidence: f32) -> usize {
     // f64 boundaries: an f32 is never exactly on one but for 0, 3/15 ... that are no binary fractions.
     (0..BINS - 1).position(|i| f64::from(confidence) <= (i + 1) as f64 / BINS as f64).unwrap_or(BINS - 1)
 }
@@ -150,6 +218,7 @@ mod tests {
         assert!(metrics.push(&[0.0, 0.0, 1.0], 2));
         assert!(metrics.push(&[0.25, 0.0, 0.75], 1)); // probability 0: the floor
         assert!(!metrics.push(&[1.0, 0.0], 2));
+        assert!(!metrics.push(&[f32::NAN, 0.0], 1) && !metrics.push(&[-0.1, 1.1], 1));
         assert_eq!(metrics.count(), 4);
         assert_eq!(metrics.accuracy(), 0.5);
         let nll = (2.0 * 0.5_f64.ln().abs() + 0.0 + 52.0 * 2.0_f64.ln()) / 4.0;
@@ -158,6 +227,12 @@ mod tests {
         assert!((metrics.brier() - brier).abs() < 1e-12);
         // Bins: 0.5 twice (one right): gap 0 of 2; 1.0: gap 0; 0.75 wrong: gap 0.75.
         assert!((metrics.ece() - 0.75 / 4.0).abs() < 1e-12);
+        assert_eq!(metrics.mce(), 0.75);
+        assert_eq!(
+            (metrics.bins()[7].accuracy(), metrics.bins()[7].mean_confidence()),
+            (Some(0.5), Some(0.5))
+        );
+        assert_eq!(metrics.bins()[0].accuracy(), None);
     }
 
     #[test]

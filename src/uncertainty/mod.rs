@@ -1,5 +1,30 @@
-//! What to make of predictions: how well calibrated they are.
+//! What to make of predictions: how well calibrated they are and how well their uncertainty ranks
+//! ([`Calibration`], [`Ranking`], [`Selective`]); which classes an input may have ([`PredictionSets`]);
+//! when to answer ([`AbstentionRule`]); whether the world has changed ([`DriftMonitor`]).
+//!
+//! Everything streams or works in the caller's memory, so that host and device share one definition.
+//! The last three read thresholds that `stf calibrate` fitted, through this runtime, after quantization.
 
+mod abstain;
+mod classwise;
+mod conformal;
+mod drift;
+mod equal_mass;
+mod histogram;
 mod metrics;
+mod ranking;
+mod score;
+mod selective;
+mod sets;
 
-pub use metrics::{BINS, Bin, Calibration, PROBABILITY_FLOOR};
+pub use abstain::AbstentionRule;
+pub use classwise::Classwise;
+pub use conformal::{Penalty, SetMethod, conformal_score, random_share};
+pub use drift::{DriftMonitor, DriftReport, DriftState, MAX_BETS};
+pub use equal_mass::equal_mass_ece;
+pub use histogram::ScoreHistogram;
+pub use metrics::{BINS, Bin, Calibration, PROBABILITY_FLOOR, Scored};
+pub use ranking::Ranking;
+pub use score::{Score, energy};
+pub use selective::Selective;
+pub use sets::{PredictionSet, PredictionSets};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 use stf_bnn::{Config, Draws, Samples};
-use stf_device_protocol::Patience;
+use stf_device_protocol::{DEFAULT_BAUD, Patience};
 
 /// Everything that a command can be told.
 #[derive(Debug, Clone)]
@@ -22,10 +22,14 @@ pub struct Arguments {
     pub json: bool,
     /// IEEE bits.
     pub bits: bool,
+    /// With `bits`: every draw's outputs as well.
+    pub logits: bool,
     /// Predictions to time.
     pub repeat: u32,
     /// Of the serial line.
     pub patience: Patience,
+    /// Of a serial port, bits a second.
+    pub baud: u32,
 }
 
 impl Arguments {
@@ -43,8 +47,10 @@ impl Arguments {
             config,
             json: false,
             bits: false,
+            logits: false,
             repeat: 100,
             patience,
+            baud: DEFAULT_BAUD,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -58,6 +64,7 @@ impl Arguments {
                 "--repeat" => found.repeat = number(word, value()?)?,
                 "--timeout" => found.patience.timeout = Duration::from_millis(number(word, value()?)?),
                 "--attempts" => found.patience.attempts = number(word, value()?)?,
+                "--baud" => found.baud = number(word, value()?)?,
                 "--seed" => found.config.seed = number(word, value()?)?,
                 "-k" | "--num-samples" => {
                     found.config.samples = Samples::MonteCarlo(number(word, value()?)?);
@@ -75,6 +82,7 @@ impl Arguments {
                 "--adaptive" => found.config.samples = Samples::Adaptive,
                 "--json" => found.json = true,
                 "--bits" => found.bits = true,
+                "--logits" => found.logits = true,
                 other if other.starts_with('-') => return Err(format!("found {other}: no such option")),
                 path if found.model.is_none() => found.model = Some(path.into()),
                 path => return Err(format!("found {path} after the model")),

@@ -4,11 +4,12 @@ use crate::arguments::Arguments;
 use crate::data::Data;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Instant;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::Calibration;
 use stf_bnn::{AlignedBytes, Input, Model, Prediction, Predictor};
-use stf_device_protocol::write_bits;
+use stf_device_protocol::{Figures, Metrics, write_bits, write_draw};
 
 /// One prediction; the field names are those of `stf predict --json`.
 #[derive(Debug, Serialize)]
@@ -36,59 +37,26 @@ struct Values<'a> {
     passes: u16,
 }
 
-/// Figures of an evaluation; the field names are those of `stf eval --json`.
-#[derive(Debug, Serialize)]
-pub struct Figures {
-    /// Name of the network.
-    pub model: String,
-    /// Name of the data.
-    pub data: String,
-    /// Number of examples.
-    pub n: usize,
-    /// Samples asked for; 1 for the mean.
-    pub num_samples: u16,
-    /// Passes of a prediction, on average.
-    pub mean_passes: f64,
-    /// Share of right classes.
-    pub accuracy: f64,
-    /// Negative log-likelihood, nats.
-    pub nll: f64,
-    /// Brier score.
-    pub brier: f64,
-    /// Expected calibration error.
-    pub ece: f64,
-    /// Seed of the draws.
-    pub seed: u64,
-    /// Out-of-distribution data: none here; `stf eval` fills it.
-    pub ood: [(); 0],
-}
-
-impl Figures {
-    /// As JSON or as text.
-    pub fn print(&self, json: bool) -> Result<String, String> {
-        if json {
-            return to_json(self);
-        }
-        Ok(format!(
-            "{} on {} ({} examples), {} samples, {:.2} passes a prediction, seed {}\n  \
-             accuracy {:8.2} %\n  NLL      {:8.4} nats\n  Brier    {:8.4}\n  ECE      {:8.4}",
-            self.model,
-            self.data,
-            self.n,
-            self.num_samples,
-            self.mean_passes,
-            self.seed,
-            100.0 * self.accuracy,
-            self.nll,
-            self.brier,
-            self.ece
-        ))
+/// Figures as JSON, with the name that `stf eval` fills with out-of-distribution sets, or as text.
+pub fn show(figures: &Figures, json: bool) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct Evaluation<'a> {
+        #[serde(flatten)]
+        figures: &'a Figures,
+        ood: [(); 0],
     }
+    if json { to_json(&Evaluation { figures, ood: [] }) } else { Ok(figures.to_string()) }
 }
 
 /// One line of JSON.
 pub fn to_json<T: Serialize>(value: &T) -> Result<String, String> {
     serde_json::to_string(value).map_err(|error| format!("JSON: {error}"))
+}
+
+/// An artifact's bytes in aligned memory.
+pub fn read_model(path: &Path) -> Result<AlignedBytes, String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(AlignedBytes::new(&bytes))
 }
 
 /// Hands a checked model and a predictor to `task`.
@@ -98,7 +66,7 @@ fn with_predictor<T>(
 ) -> Result<T, String> {
     let path = arguments.model()?;
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let bytes = AlignedBytes::new(&std::fs::read(path).map_err(|error| named(&error))?);
+    let bytes = read_model(path)?;
     let model = Model::from_bytes(&bytes).map_err(|error| named(&error))?;
     let need = model.workspace_bytes(&arguments.config).map_err(|error| named(&error))?;
     let mut workspace = vec![0; need];
@@ -118,11 +86,16 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
         let data = Data::read(path, None, size(model)?, arguments.limit, None)?;
         let mut text = String::new();
         for (index, input) in data.inputs().enumerate() {
-            let p = predictor.predict(Input::U8(input)).map_err(|error| error.to_string())?;
-            let c = p.classification.as_ref();
+            let draw = |draw, outputs: &[f32]| {
+                if arguments.logits {
+                    // Writing to a string cannot fail.
+                    let _ = write_draw(&mut text, index, draw, outputs);
+                    text.push('\n');
+                }
+            };
+            let p = predictor.predict_with(Input::U8(input), draw).map_err(|error| error.to_string())?;
             if arguments.bits {
-                write_bits(&mut text, index, p.mean, p.spread, p.samples, c)
-                    .map_err(|error| error.to_string())?;
+                let _ = write_bits(&mut text, index, p.mean, p.spread, p.samples, p.classification.as_ref());
             } else {
                 let name = format!("{}[{index}]", path.display());
                 text += &line(model, arguments.json, name, &p)?;
@@ -190,20 +163,9 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
                 return Err(format!("label of example {index}: found {label}, expected below {classes}"));
             }
         }
-        let figures = Figures {
-            model: model.manifest().name.into(),
-            data: data.name.clone(),
-            n: data.labels.len(),
-            num_samples: arguments.config.samples.most(model),
-            mean_passes: passes as f64 / data.labels.len() as f64,
-            accuracy: metrics.accuracy(),
-            nll: metrics.nll(),
-            brier: metrics.brier(),
-            ece: metrics.ece(),
-            seed: arguments.config.seed,
-            ood: [],
-        };
-        figures.print(arguments.json)
+        let (asked, seed) = (arguments.config.samples.most(model), arguments.config.seed);
+        let metrics = Metrics::of(&metrics, passes);
+        show(&Figures::new(model.manifest().name, &data.name, asked, seed, &metrics), arguments.json)
     })
 }
 

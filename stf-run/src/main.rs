@@ -3,8 +3,8 @@
 mod arguments;
 mod data;
 mod device;
-mod line;
 mod local;
+mod serve;
 
 use arguments::Arguments;
 use std::io::Write;
@@ -15,20 +15,22 @@ const USAGE: &str = "usage: stf-run COMMAND ...
   predict MODEL --images FILE            one line an input
   eval    MODEL --images FILE --labels FILE
   time    MODEL [--repeat N]             microseconds of a prediction of a grey input
+  serve   MODEL --port PORT              be a device: answer the host that connects, one after another
   device hello   --port PORT
   device predict --port PORT --images FILE
   device eval    --port PORT --images FILE --labels FILE
 
 FILE: IDX (unsigned bytes), or raw bytes, one input after another; labels: one byte each.
-PORT: a character device (set its speed with stty first), unix:PATH or tcp:HOST:PORT.
+PORT: a serial port, unix:PATH or tcp:HOST:PORT (serve: unix: or tcp: only).
 
   -k, --num-samples K   draws of a prediction [8]     --seed N           seed of the draws [0]
   --draws fresh|fixed   new draws for every input, or the same for all   --no-antithetic
   --baseline mean       one pass without noise        --adaptive         as many draws as the class needs
   --limit N             first N inputs only           --name NAME        name of the data in results
   --json                one JSON object
-  --bits                predictions as IEEE bits, to compare machines
-  --timeout MS          wait for a reply [10000]      --attempts N       before giving up [5]";
+  --bits                predictions as IEEE bits, to compare machines (--logits: every draw's outputs too)
+  --timeout MS          wait for a reply [10000]      --attempts N       before giving up [5]
+  --baud N              of a serial port [115200]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let found = run(&["predict"], local::predict)
         .or_else(|| run(&["eval"], local::eval))
         .or_else(|| run(&["time"], local::time))
+        .or_else(|| run(&["serve"], serve::serve))
         .or_else(|| run(&["device", "hello"], device::hello))
         .or_else(|| run(&["device", "predict"], device::predict))
         .or_else(|| run(&["device", "eval"], device::eval));

@@ -3,8 +3,8 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use stf_bnn::artifact::{
-    ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task,
-    Tensor, Weights, Window,
+    Adaptive, ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior,
+    Provenance, Task, Tensor, Weights, Window,
 };
 use stf_bnn::{AlignedBytes, ArtifactError, Config, Input, Model, Predictor};
 
@@ -60,6 +60,8 @@ pub struct Builder {
     pub layers: Vec<Layer>,
     pub input: InputSpec,
     pub posterior: Option<Posterior>,
+    /// Zero points, weights and multipliers at the ends of their ranges.
+    pub extreme: bool,
 }
 
 pub const FULL: Clamp = Clamp { min: -128, max: 127 };
@@ -75,12 +77,24 @@ impl Builder {
         let multiplier: Vec<f32> =
             (0..channels).map(|_| 1.0 / ((50.0 + 20.0 * dice.unit()) * scale)).collect();
         let input = InputSpec { tensor, mean: writer.values(&mean), multiplier: writer.values(&multiplier) };
-        Self { dice, writer, next: 0, last: tensor, layers: Vec::new(), input, posterior: None }
+        Self {
+            dice,
+            writer,
+            next: 0,
+            last: tensor,
+            layers: Vec::new(),
+            input,
+            posterior: None,
+            extreme: false,
+        }
     }
 
     pub fn place(&mut self, [height, width, channels]: [u16; 3]) -> Tensor {
         let scale = 0.01 + self.dice.unit() * 0.05;
-        let zero_point = self.dice.int(-60, 60) as i8;
+        let zero_point = match self.extreme {
+            true => [-128, -127, 0, 127][self.dice.int(0, 3) as usize],
+            false => self.dice.int(-60, 60) as i8,
+        };
         let tensor = Tensor { offset: self.next, height, width, channels, scale, zero_point };
         self.next += u32::from(height) * u32::from(width) * u32::from(channels) + self.dice.int(0, 3) as u32;
         tensor
@@ -115,10 +129,22 @@ impl Builder {
     }
 
     pub fn weights(&mut self, channels: usize, fan_in: usize) -> Weights {
-        let values = self.dice.i8s(channels * fan_in);
+        let mut values = self.dice.i8s(channels * fan_in);
+        if self.extreme {
+            // Whole channels at one end, so that no sum can be larger.
+            for row in values.chunks_exact_mut(fan_in) {
+                match self.dice.int(0, 3) {
+                    0 => row.fill(-128),
+                    1 => row.fill(127),
+                    2 => row.iter_mut().for_each(|w| *w = if *w < 0 { -128 } else { 127 }),
+                    _ => {}
+                }
+            }
+        }
         let bias: Vec<i32> = (0..channels).map(|_| self.dice.int(-3000, 3000) as i32).collect();
         // Sums of fan_in products spread over about 40 steps.
-        let base = 40.0 / (70.0 * 70.0 * (fan_in as f32).sqrt());
+        let spread = if self.extreme { [1e-3, 1.0, 1e4, 1e9][self.dice.int(0, 3) as usize] } else { 1.0 };
+        let base = spread * 40.0 / (70.0 * 70.0 * (fan_in as f32).sqrt());
         let multiplier: Vec<f32> = (0..channels).map(|_| base * (0.5 + self.dice.unit())).collect();
         Weights {
             values: self.writer.values(&values),
@@ -202,6 +228,11 @@ impl Builder {
         self.push(Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp });
     }
 
+    /// Ends with the values of the last tensor themselves.
+    pub fn dequantize(&mut self) {
+        self.push(Layer::Dequantize { input: self.last });
+    }
+
     pub fn dense_output(&mut self, outputs: u16) {
         let weights = self.weights(outputs.into(), self.last.len() as usize);
         self.push(Layer::DenseOutput { input: self.last, weights });
@@ -246,6 +277,9 @@ impl Builder {
             posterior: self.posterior,
             temperature: 1.25,
             adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
             provenance: Provenance { tool: "tests", data: "none", seed: 1, training: "{}" },
         }
     }
@@ -298,6 +332,28 @@ pub fn build(first: First, seed: u64) -> Builder {
 /// A random model.
 pub fn model(first: First, seed: u64) -> AlignedBytes {
     build(first, seed).finish(3)
+}
+
+/// A rule that was fitted on nothing.
+pub const RULE: Adaptive<'static> = Adaptive {
+    samples_min: 0,
+    samples_max: 8,
+    group: 2,
+    antithetic: true,
+    threshold: 0.5,
+    delta_millionths: 10_000,
+    confidence_millionths: 950_000,
+    examples: 300,
+    differing: 0,
+    mean_passes: 1.5,
+    guarantee: "none: a test",
+};
+
+/// A copy of an artifact with an adaptive rule.
+pub fn ruled(file: &AlignedBytes, rule: Adaptive<'_>) -> AlignedBytes {
+    let model = Model::from_bytes(file).unwrap();
+    let manifest = Manifest { adaptive: Some(rule), ..*model.manifest() };
+    AlignedBytes::new(&ArtifactWriter::of(&model).finish(manifest).unwrap())
 }
 
 /// A quantized input for a model.

@@ -1,5 +1,6 @@
 //! `cargo xtask arm-test`: `stf-run` for ARM Linux, in QEMU user mode, gives the host's bits.
 
+use crate::golden;
 use crate::models::{cases, same, stf_run};
 use std::path::Path;
 
@@ -13,6 +14,7 @@ const TARGETS: [(&str, &str, &str, &str); 2] = [
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let cases = cases(arguments, &["conv", "depthwise", "dense", "dense-outputs", "plain"])?;
     let host = stf_run(None, &[])?;
+    let goldens = golden::prepare()?;
     for (target, variable, linker, emulator) in TARGETS {
         let variables = [
             (format!("CARGO_TARGET_{variable}_LINKER"), linker),
@@ -23,6 +25,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         let size = std::fs::metadata(&program).map_or(0, |file| file.len());
         eprintln!("xtask: {target}: stf-run has {size} bytes");
         let emulated = [Path::new(emulator), Path::new("-cpu"), Path::new("max"), &program];
+        golden::check(target, &emulated, &goldens)?;
         for case in &cases {
             let what = format!("{target}, {}", case.model.display());
             same(&format!("{what}: predictions"), &case.bits(&emulated)?, &case.bits(&[&host])?)?;

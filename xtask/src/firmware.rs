@@ -5,22 +5,41 @@ use crate::c_firmware;
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
 use crate::elf;
 use crate::models::{Case, cases, same, stf_run};
+use crate::{golden, real};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Settings of the embedded program: samples (0: the mean) and seed.
+pub struct Settings {
+    /// `STF_SAMPLES`
+    pub samples: &'static str,
+    /// `STF_SEED`
+    pub seed: &'static str,
+}
+
+const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
+
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
-struct Processor {
+pub struct Processor {
     name: &'static str,
     target: &'static str,
     board: &'static str,
+    /// The CPU to compile for, if it is more than its target says.
+    cpu: Option<&'static str>,
+    /// Whether it has the DSP extension and an FPU.
+    dsp: bool,
     machines: &'static [&'static str],
 }
 
-const M4: Processor = Processor {
+/// The one that everything runs on.
+pub const M4: Processor = Processor {
     name: "Cortex-M4F",
     target: "thumbv7em-none-eabihf",
     board: "mps2-an386",
+    cpu: None,
+    dsp: true,
     // The M7 board has the same map.
     machines: &["mps2-an386", "mps2-an500"],
 };
@@ -31,18 +50,24 @@ const OTHERS: [Processor; 3] = [
         name: "Cortex-M3, soft float",
         target: "thumbv7m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M0+, soft float",
         target: "thumbv6m-none-eabi",
         board: "mps2-an385",
+        cpu: None,
+        dsp: false,
         machines: &["mps2-an385"],
     },
     Processor {
         name: "Cortex-M33",
         target: "thumbv8m.main-none-eabihf",
         board: "mps2-an505",
+        cpu: Some("cortex-m33"),
+        dsp: true,
         machines: &["mps2-an505"],
     },
 ];
@@ -59,18 +84,61 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     let first = cases.first().ok_or("no model")?;
-    OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))
+    OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))?;
+    if arguments.is_empty() {
+        goldens(first)?;
+        real::run(&host)?;
+    }
+    Ok(())
+}
+
+/// All golden models on every processor.
+fn goldens(case: &Case) -> Result<(), String> {
+    let goldens = golden::prepare()?;
+    let mut expected = Vec::new();
+    let mut names: Vec<&golden::Golden> = goldens.iter().collect();
+    // In the order in which `build.rs` finds them.
+    names.sort_by(|a, b| a.name.cmp(&b.name));
+    for golden in names {
+        expected.extend(format!("model {}\n", golden.name).into_bytes());
+        expected.extend(&golden.expected);
+    }
+    let settings = Settings { samples: "8", seed: "3" };
+    for processor in std::iter::once(&M4).chain(&OTHERS) {
+        let program = build(processor, case, "golden", &settings)?;
+        for machine in processor.machines {
+            let printed = output(qemu(machine, &program).args(["-serial", "none"]))?;
+            same(&format!("{} on {machine}: golden models", processor.name), &printed, &expected)?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds one program with a model in it.
-fn build(processor: &Processor, case: &Case, program: &str) -> Result<PathBuf, String> {
+pub fn build(
+    processor: &Processor,
+    case: &Case,
+    program: &str,
+    settings: &Settings,
+) -> Result<PathBuf, String> {
     let inputs = target_dir().join("device-test/inputs.bin");
     write(&inputs, &embedded_inputs(case)?)?;
     let target_dir = target_dir().join("firmware");
     let mut build = cargo(Some(processor.target))?;
     build.current_dir(root().join("firmware")).env("STF_MODEL", &case.model).env("STF_INPUTS", &inputs);
-    build.env("STF_BOARD", processor.board).env("STF_SAMPLES", "8").env("STF_SEED", "0");
+    build
+        .env("STF_BOARD", processor.board)
+        .env("STF_SAMPLES", settings.samples)
+        .env("STF_SEED", settings.seed);
+    build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
     build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    if processor.dsp {
+        build.args(["--features", "dsp"]);
+    }
+    if let Some(cpu) = processor.cpu {
+        // The flags of firmware/.cargo/config.toml and one more: the variable replaces them.
+        build.env("RUSTFLAGS", format!("-C link-arg=-Tlink.x -C link-arg=--nmagic -C target-cpu={cpu}"));
+    }
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
     Ok(target_dir.join(processor.target).join("release").join(program))
 }
@@ -99,7 +167,7 @@ fn qemu(machine: &str, program: &Path) -> Command {
 
 /// Predicts the embedded inputs on the device.
 fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), String> {
-    let program = build(processor, case, "selftest")?;
+    let program = build(processor, case, "selftest", &DEFAULT)?;
     let expected = case.bits(&[host])?;
     for machine in processor.machines {
         let mut qemu = qemu(machine, &program);
@@ -154,14 +222,22 @@ impl Drop for Emulator {
 
 /// Predicts and evaluates through the device protocol over QEMU's serial line, a Unix socket.
 fn over_the_line(case: &Case, host: &Path) -> Result<(), String> {
-    let program = build(&M4, case, "device")?;
+    let program = build(&M4, case, "device", &DEFAULT)?;
+    with_device(&program, |socket| {
+        talk(case, host, socket)?;
+        bad_line(case, host, socket)
+    })
+}
+
+/// Runs a `device` program, and a task with its serial line.
+pub fn with_device(program: &Path, task: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     let socket = std::env::temp_dir().join(format!("stf-device-{}", std::process::id()));
     let _ = std::fs::remove_file(&socket);
-    let mut qemu = qemu("mps2-an386", &program);
+    let mut qemu = qemu("mps2-an386", program);
     qemu.arg("-serial").arg(format!("unix:{},server=on,wait=off", socket.display()));
     let child = qemu.stdin(Stdio::null()).spawn().map_err(|error| format!("qemu-system-arm: {error}"))?;
     let emulator = Emulator(child);
-    let result = await_file(&socket).and_then(|()| talk(case, host, &socket));
+    let result = await_file(&socket).and_then(|()| task(&socket));
     drop(emulator);
     let _ = std::fs::remove_file(&socket);
     result
@@ -192,4 +268,22 @@ fn talk(case: &Case, host: &Path, socket: &Path) -> Result<(), String> {
         same("device eval over the line", &ask("eval", &["--json"])?, &case.figures(&[host])?)?;
     }
     Ok(())
+}
+
+/// Over a pseudo-terminal with a bad line behind it: the same figures, and some requests sent again.
+fn bad_line(case: &Case, host: &Path, socket: &Path) -> Result<(), String> {
+    let mut build = cargo(None)?;
+    build.args(["build", "--quiet", "--package", "stf-device-protocol", "--example", "bad_line"]);
+    run_command(&mut build)?;
+    let mut carry = Command::new(target_dir().join("debug/examples/bad_line"));
+    carry.arg(socket).args(["6", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut carrier = Emulator(carry.spawn().map_err(|error| format!("bad_line: {error}"))?);
+    let mut port = String::new();
+    let printed = carrier.0.stdout.take().ok_or("bad_line: no standard output")?;
+    BufReader::new(printed).read_line(&mut port).map_err(|error| format!("bad_line: {error}"))?;
+    let mut ask = Command::new(host);
+    ask.args(["device", "eval", "--json", "--timeout", "500", "--attempts", "100", "--port", port.trim()]);
+    ask.arg("--images").arg(&case.images).arg("--labels").arg(&case.labels);
+    let found = output(ask.args(["--limit", &case.limit.to_string()]))?;
+    same("device eval over a bad line at a pseudo-terminal", &found, &case.figures(&[host])?)
 }

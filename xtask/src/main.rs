@@ -7,8 +7,10 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod golden;
 mod gpu;
 mod models;
+mod real;
 
 use std::process::{Command, ExitCode};
 
@@ -50,6 +52,7 @@ const TASKS: &[Task] = &[
         firmware::run,
     ),
     ("gpu-test", ": training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
+    ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];
 

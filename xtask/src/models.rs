@@ -85,7 +85,8 @@ impl Case {
     }
 }
 
-fn start(program: &[&Path]) -> Command {
+/// A command of `stf-run`, here or under an emulator.
+pub fn start(program: &[&Path]) -> Command {
     let mut words = program.iter();
     let mut command = Command::new(words.next().unwrap_or(&Path::new("stf-run")));
     command.args(words);

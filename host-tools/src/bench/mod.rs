@@ -5,7 +5,7 @@ mod timing;
 
 pub use timing::{Timing, alternate};
 
-use crate::data::{Dataset, Inputs};
+use crate::data::{Dataset, RawExample, Scratch};
 use crate::error::{Error, Result};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -37,45 +37,54 @@ impl Setting {
     }
 }
 
+/// Examples to predict, one after another.
+#[derive(Debug, Clone)]
+pub enum Examples {
+    /// Bytes.
+    U8(Vec<u8>),
+    /// Finite numbers.
+    F32(Vec<f32>),
+}
+
 /// Made-up bytes in the shape of the model's input: every value from 0 to 255 is as likely.
 #[must_use]
-pub fn made_up_inputs(model: &Model<'_>) -> Inputs {
+pub fn made_up_inputs(model: &Model<'_>) -> Examples {
     let size = model.manifest().input.tensor.len() as usize;
     let mut values = vec![0; MADE_UP * size];
     Xoshiro256PlusPlus::seed_from_u64(0).fill_bytes(&mut values);
-    Inputs::U8(values)
+    Examples::U8(values)
 }
 
-/// The input of a data set, by index, over and over.
-fn input(inputs: &Inputs, size: usize, index: usize) -> Input<'_> {
-    let count = match inputs {
-        Inputs::U8(values) => values.len() / size,
-        Inputs::F32(values) => values.len() / size,
-        Inputs::Sharded(_) => 0,
+/// An example by index, over and over.
+fn input(examples: &Examples, size: usize, index: usize) -> Input<'_> {
+    let count = match examples {
+        Examples::U8(values) => values.len() / size,
+        Examples::F32(values) => values.len() / size,
     };
     let start = index % count.max(1) * size;
-    match inputs {
-        Inputs::U8(values) => Input::U8(&values[start..start + size]),
-        Inputs::F32(values) => Input::F32(&values[start..start + size]),
-        // `inputs_of` reads into memory; an empty input is refused by the predictor.
-        Inputs::Sharded(_) => Input::U8(&[]),
+    match examples {
+        Examples::U8(values) => Input::U8(&values[start..start + size]),
+        Examples::F32(values) => Input::F32(&values[start..start + size]),
     }
 }
 
-/// At least one example, in the model's shape.
+/// The first examples of a data set, at least one, in the model's shape.
 ///
 /// # Errors
-/// If there is none, one cannot be read, or the shapes differ.
-pub fn inputs_of(model: &Model<'_>, data: Dataset) -> Result<Inputs> {
-    crate::evaluate::require_shape(model, &data)?;
+/// If there is none, the shapes differ, or they cannot be read.
+pub fn inputs_of(model: &Model<'_>, data: &Dataset) -> Result<Examples> {
+    crate::evaluate::require_shape(model, data)?;
     if data.is_empty() {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
-    let some: Vec<usize> = (0..data.len().min(MAX_INPUTS)).collect();
-    match data.inputs {
-        Inputs::Sharded(_) => data.select(&some)?.into_memory(),
-        inputs => Ok(inputs),
+    let (mut bytes, mut values, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
+    for index in 0..data.len().min(MAX_INPUTS) {
+        match data.raw(index, &mut scratch)? {
+            RawExample::U8(example) => bytes.extend_from_slice(example),
+            RawExample::F32(example) => values.extend_from_slice(example),
+        }
     }
+    Ok(if values.is_empty() { Examples::U8(bytes) } else { Examples::F32(values) })
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Error {
@@ -93,7 +102,7 @@ fn size(model: &Model<'_>) -> usize {
 /// If a setting does not fit the model, or an input cannot be predicted.
 pub fn predictions(
     model: &Model<'_>,
-    inputs: &Inputs,
+    inputs: &Examples,
     settings: &[Setting],
     each: Duration,
 ) -> Result<Vec<(Timing, f64)>> {
@@ -127,7 +136,7 @@ pub fn predictions(
 /// As [`predictions`].
 pub fn layers(
     model: &Model<'_>,
-    inputs: &Inputs,
+    inputs: &Examples,
     kernels: Kernels,
     each: Duration,
 ) -> Result<Vec<(Layer, Timing)>> {
@@ -163,7 +172,7 @@ pub fn layers(
 /// As [`predictions`].
 pub fn noise_share(
     model: &Model<'_>,
-    inputs: &Inputs,
+    inputs: &Examples,
     setting: Setting,
     each: Duration,
 ) -> Result<Option<f64>> {

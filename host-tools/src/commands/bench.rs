@@ -108,6 +108,9 @@ struct LayerRow {
 struct Memory {
     artifact_bytes: usize,
     workspace_bytes_greatest: usize,
+    /// Of the mean pass: what these kernels keep there beyond the reference kernels' needs, which are any
+    /// device's: packed weights and room for their own work.
+    kernel_bytes: usize,
     peak_rss_bytes: Option<u64>,
 }
 
@@ -146,6 +149,8 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
         let best = microseconds.entry(row.num_samples).or_insert(f64::INFINITY);
         *best = row.timing.median_us.min(*best);
     }
+    let reference = Setting { kernels: Kernels::REFERENCE, ..settings[0] };
+    let reference = workspace_bytes(model, &reference)?;
     let greatest = rows.iter().map(|row| row.workspace_bytes).max();
     Ok(Bench {
         model: model.manifest().name.to_string(),
@@ -158,6 +163,7 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
         memory: Memory {
             artifact_bytes,
             workspace_bytes_greatest: greatest.unwrap_or(mean_pass.workspace_bytes),
+            kernel_bytes: mean_pass.workspace_bytes.saturating_sub(reference),
             peak_rss_bytes: peak_rss_bytes(),
         },
         mean_pass,
@@ -176,11 +182,11 @@ fn kernels(name: Option<&str>) -> Result<Kernels> {
     })
 }
 
-fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, crate::data::Inputs)> {
+fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, bench::Examples)> {
     let Some(spec) = &args.data else { return Ok(("made up".into(), bench::made_up_inputs(model))) };
     let seed = model.manifest().provenance.seed;
     let data = load_split(spec, SplitArg::Test, seed, &args.data_dir, Some(EXAMPLES))?;
-    Ok((data.name.clone(), bench::inputs_of(model, data)?))
+    Ok((data.name.clone(), bench::inputs_of(model, &data)?))
 }
 
 /// Whether draws can be adaptive.
@@ -212,16 +218,19 @@ fn settings(args: &BenchArgs, model: &Model<'_>, kernels: Kernels) -> Vec<Settin
 }
 
 fn row(model: &Model<'_>, setting: &Setting, timing: Timing, mean_passes: f64) -> Result<Row> {
-    let workspace_bytes = model
-        .workspace_bytes(&setting.config())
-        .map_err(|error| Error::invalid("prediction settings", error, "settings that the model supports"))?;
     Ok(Row {
         num_samples: setting.config.samples.most(model),
         tile: setting.config.tile,
         mean_passes,
         timing,
-        workspace_bytes,
+        workspace_bytes: workspace_bytes(model, setting)?,
     })
+}
+
+fn workspace_bytes(model: &Model<'_>, setting: &Setting) -> Result<usize> {
+    model
+        .workspace_bytes(&setting.config())
+        .map_err(|error| Error::invalid("prediction settings", error, "settings that the model supports"))
 }
 
 fn layer_rows(
@@ -269,9 +278,10 @@ fn text(bench: &Bench) -> String {
     let memory = &bench.memory;
     let _ = writeln!(
         text,
-        "memory: artifact {} bytes, workspace up to {}, the process's peak {}",
+        "memory: artifact {} bytes, workspace up to {} ({} of it the kernels' own), the process's peak {}",
         grouped(memory.artifact_bytes as u64),
         grouped(memory.workspace_bytes_greatest as u64),
+        grouped(memory.kernel_bytes as u64),
         memory.peak_rss_bytes.map_or("not known".into(), grouped)
     );
     text

@@ -114,6 +114,8 @@ pub enum SplitArg {
     Calibration,
     /// What fitted nothing.
     Test,
+    /// The source as it is: its test part where it says which that is, else everything in it.
+    All,
 }
 
 /// Loads one split of a data set named on the command line; `seed` is the one the network was trained
@@ -128,12 +130,16 @@ pub fn load_split(
     data_dir: &DataDirArg,
     limit: Option<usize>,
 ) -> Result<Dataset> {
-    let splits = data::splits(data::load(spec, data_dir.data_dir.as_deref())?, seed)?;
+    let loaded = data::load(spec, data_dir.data_dir.as_deref())?;
+    if split == SplitArg::All {
+        return first(loaded.into_evaluation(), limit);
+    }
+    let splits = data::splits(loaded, seed)?;
     let set = match split {
         SplitArg::Train => splits.train,
         SplitArg::Validation => splits.validation,
         SplitArg::Calibration => splits.calibration,
-        SplitArg::Test => splits.test,
+        SplitArg::Test | SplitArg::All => splits.test,
     };
     first(set, limit)
 }

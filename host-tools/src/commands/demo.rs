@@ -2,6 +2,7 @@
 
 use super::common::{grouped, print_result};
 use super::export::export;
+use crate::calibrate::{Options, Summary, calibrate, parts};
 use crate::data::{self, Preprocessing};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
@@ -48,6 +49,8 @@ struct Report {
     rows: Vec<Row>,
     model: String,
     model_bytes: usize,
+    /// What was fitted into the written model; the rows above are from before.
+    calibration: Summary,
     workspace_bytes: usize,
     seconds: f64,
 }
@@ -79,12 +82,15 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let (trained, _) = chain::train(&folder, &settings, &splits)?;
 
     let options = QuantizeOptions { seed: args.seed, ..QuantizeOptions::default() };
-    let plain = export(&settings, &trained, true, &splits.calibration, &options)?;
-    let bayesian = export(&settings, &trained, false, &splits.calibration, &options)?;
-    let model_path = args.out.join("model.stf");
-    write_atomic(&model_path, |writer| writer.write_all(&bayesian.bytes))?;
-
+    let (fit, certifying) = parts(&splits.calibration, args.seed)?;
+    let plain = export(&settings, &trained, true, &fit, &options)?;
+    let bayesian = export(&settings, &trained, false, &fit, &options)?;
     let config = Config { samples: Samples::MonteCarlo(NUM_SAMPLES), seed: args.seed, ..Config::default() };
+    let wanted = Options { config, ..Options::default() };
+    let (model, calibration) = calibrate(&AlignedBytes::new(&bayesian.bytes), &fit, &certifying, &wanted)?;
+    let model_path = args.out.join("model.stf");
+    write_atomic(&model_path, |writer| writer.write_all(&model))?;
+
     let (plain_figures, _) = through_runtime(&plain.bytes, &splits.test, &config)?;
     let (bayesian_figures, workspace_bytes) = through_runtime(&bayesian.bytes, &splits.test, &config)?;
     let (float_plain, float_bayesian) = float_rows(&trained, &settings, &splits.test)?;
@@ -102,7 +108,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
             row("STF-BNN", &bayesian_figures),
         ],
         model: model_path.display().to_string(),
-        model_bytes: bayesian.bytes.len(),
+        model_bytes: model.len(),
+        calibration,
         workspace_bytes,
         seconds: started.elapsed().as_secs_f64(),
     };
@@ -189,6 +196,8 @@ fn text(report: &Report) -> String {
             row.brier
         ));
     }
+    text.push('\n');
+    text.push_str(&super::calibrate::text(&report.calibration));
     text.push_str(&format!(
         "\n{}: {} bytes, workspace {} bytes; the int8 rows were predicted by the device's runtime\n{:.1} s in all",
         report.model,

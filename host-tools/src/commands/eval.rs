@@ -3,11 +3,16 @@
 use super::common::{
     DataDirArg, SampleArgs, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
 };
+use crate::data::corrupt::Corruption;
 use crate::error::Result;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{ByScore, Evaluation, Promises, evaluate_shifts};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
+
+/// Kinds of shift.
+const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be given several times. \
+    Kinds: noise, blur, brightness, contrast, rotation, translation, jpeg; severities: 1 to 5";
 
 /// Evaluate an artifact on a data set, through the device's own runtime
 #[derive(Debug, Args)]
@@ -23,6 +28,12 @@ pub struct EvalArgs {
     /// Out-of-distribution data to tell apart by uncertainty; may be given several times
     #[arg(long, value_name = "NAME|PATH")]
     pub ood: Vec<String>,
+    /// Evaluate on a shifted copy of the data too, such as blur:3; may be given several times
+    #[arg(long, value_name = "NAME:SEVERITY", long_help = CORRUPT_HELP)]
+    pub corrupt: Vec<Corruption>,
+    /// Every kind of shift at every severity
+    #[arg(long, conflicts_with = "corrupt")]
+    pub corruptions: bool,
     /// At most so many examples of each data set, from the front
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -46,34 +57,91 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let data = load_split(&args.data, args.split, seed, &args.data_dir, args.limit)?;
     let ood =
         args.ood.iter().map(|spec| load_ood(spec, &args.data_dir, args.limit)).collect::<Result<Vec<_>>>()?;
-    let evaluation = evaluate(&model, &data, &ood, &args.samples.config())?;
+    let shifts = if args.corruptions { Corruption::all().collect() } else { args.corrupt.clone() };
+    let evaluation = evaluate_shifts(&model, &data, &ood, &shifts, &args.samples.config())?;
     print_result(args.json, &evaluation, text)
 }
 
-fn text(evaluation: &Evaluation) -> String {
-    let mut text = String::new();
+/// The figures in words, for a reader.
+pub(super) fn text(evaluation: &Evaluation) -> String {
+    let details = &evaluation.details;
+    let mut text = format!("{}\n", evaluation.figures);
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{} on {} ({} examples), {} samples, {:.2} passes a prediction, seed {}",
-        evaluation.model,
-        evaluation.data,
-        evaluation.n,
-        evaluation.num_samples,
-        evaluation.mean_passes,
-        evaluation.seed
+        "  MCE {:.4}, adaptive ECE {:.4}, classwise ECE {:.4}, AURC {:.4}, AUGRC {:.4}",
+        details.mce, details.adaptive_ece, details.classwise_ece, details.aurc, details.augrc
     );
-    let _ = writeln!(text, "  accuracy {:8.2} %", 100.0 * evaluation.accuracy);
-    let _ = writeln!(text, "  NLL      {:8.4} nats", evaluation.nll);
-    let _ = writeln!(text, "  Brier    {:8.4}", evaluation.brier);
-    let _ = writeln!(text, "  ECE      {:8.4}", evaluation.ece);
+    if let Some(promises) = &evaluation.promises {
+        promises_text(&mut text, promises);
+    }
     for entry in &evaluation.ood {
-        let mutual = entry.auroc.mutual_information.map_or("-".into(), |area| format!("{area:.4}"));
+        let scores = scores(&entry.auroc);
+        let _ =
+            writeln!(text, "  out of distribution {} ({} examples), AUROC: {scores}", entry.data, entry.n);
+    }
+    if !evaluation.shifts.is_empty() {
+        let _ = writeln!(text, "  shift          accuracy     NLL     ECE  AUROC of the predictive entropy");
+    }
+    for entry in &evaluation.shifts {
         let _ = writeln!(
             text,
-            "  out of distribution {} ({} examples), AUROC: max probability {:.4}, predictive entropy {:.4}, mutual information {mutual}",
-            entry.data, entry.n, entry.auroc.max_probability, entry.auroc.predictive_entropy
+            "  {:<13} {:>7.2} % {:>7.4} {:>7.4}  {:.4}",
+            entry.shift,
+            100.0 * entry.accuracy,
+            entry.nll,
+            entry.ece,
+            entry.detection.auroc.predictive_entropy
         );
     }
     text
+}
+
+fn scores(by_score: &ByScore) -> String {
+    let optional = |area: Option<f64>| area.map_or("-".to_string(), |area| format!("{area:.4}"));
+    format!(
+        "max probability {:.4}, predictive entropy {:.4}, expected entropy {:.4}, mutual information {}, energy {}",
+        by_score.max_probability,
+        by_score.predictive_entropy,
+        by_score.expected_entropy,
+        optional(by_score.mutual_information),
+        optional(by_score.energy)
+    )
+}
+
+fn promises_text(text: &mut String, promises: &Promises) {
+    if !promises.sampled_as_calibrated {
+        text.push_str(
+            "  sampled otherwise than calibrated: the following is promised for other predictions\n",
+        );
+    }
+    // Writing to a string cannot fail.
+    for set in &promises.sets {
+        let _ = writeln!(
+            text,
+            "  {:<4} sets: {:.2} % hold the label ({:.2} % promised), {:.3} classes on average, {:.2} % empty",
+            set.method,
+            100.0 * set.coverage,
+            100.0 * set.nominal,
+            set.mean_size,
+            100.0 * set.empty
+        );
+    }
+    if let Some(a) = &promises.abstention {
+        let risk = a.risk.map_or("none".to_string(), |risk| format!("{:.2} %", 100.0 * risk));
+        let _ = writeln!(
+            text,
+            "  accepted: {:.2} %, {risk} of them wrong (at most {:.2} % promised)",
+            100.0 * a.coverage,
+            100.0 * a.promised_risk
+        );
+    }
+    if let Some(d) = &promises.drift {
+        let after = d.alarm_after.map_or("no alarm".to_string(), |count| format!("alarm after {count}"));
+        let _ = writeln!(
+            text,
+            "  drift: {after} (evidence up to {:.3e}, alarm at {:.0})",
+            d.peak_evidence, d.level
+        );
+    }
 }

@@ -1,12 +1,15 @@
 //! `stf export`: a trained run as one file: the artifact, or another runtime's format.
 
+use super::calibrate::{self as calibration, CalibrationArgs};
 use super::common::{DataDirArg, grouped, print_result};
 use super::sign::SigningArgs;
+use crate::calibrate::{Options, Summary, certify, heat, parts};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
 use crate::export::{Description, artifact};
 use crate::files::write_atomic;
+use crate::graph::Task;
 use crate::onnx::{self, BakedDraws};
 use crate::quantize::range::RangeRule;
 use crate::quantize::{QuantizeOptions, quantize};
@@ -18,6 +21,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use stf_bnn::artifact::Prior;
+use stf_bnn::{AlignedBytes, Config, Samples};
 
 /// Write a trained run as one file: the quantized artifact, ONNX, C or safetensors
 #[derive(Debug, Args)]
@@ -30,10 +34,10 @@ pub struct ExportArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = Format::Stf)]
     format: Format,
-    /// onnx-mc: number of draws
+    /// onnx-mc: number of draws; else the samples of a prediction that calibration is for
     #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     num_samples: u16,
-    /// onnx-mc: seed of the draws
+    /// onnx-mc and calibration: seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// onnx-mc and the adaptive rule: draw every sample by itself instead of in antithetic pairs
@@ -46,6 +50,11 @@ pub struct ExportArgs {
     quantize: QuantizeArgs,
     #[command(flatten)]
     adaptive: AdaptiveArgs,
+    /// Fit no temperature, prediction sets, abstention or drift monitor
+    #[arg(long)]
+    no_calibrate: bool,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
     #[command(flatten)]
     signing: SigningArgs,
     #[command(flatten)]
@@ -155,6 +164,8 @@ struct ExportRecord {
     adaptive: Option<AdaptiveRecord>,
     /// Why there is none, if one was asked for.
     adaptive_refused: Option<String>,
+    /// What calibration fitted; `null` for a regression or if none was wanted.
+    calibration: Option<Summary>,
 }
 
 #[derive(Debug, Serialize)]
@@ -178,10 +189,19 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     if !matches!(args.format, Format::Stf | Format::CHeader) {
         return export_other(args, &settings, &trained);
     }
-    let calibration = calibration(args, &settings)?;
-    let mut exported =
-        export(&settings, &trained, args.plain, &calibration, &args.quantize.options(settings.seed))?;
-    let (adaptive, adaptive_refused) = fit_adaptive(args, &calibration, &mut exported)?;
+    let (fit, certifying) = calibration_parts(args, &settings)?;
+    let mut exported = export(&settings, &trained, args.plain, &fit, &args.quantize.options(settings.seed))?;
+    let options = calibration_options(args, &trained);
+    if let Some(options) = &options {
+        exported.bytes = heat(&AlignedBytes::new(&exported.bytes), &fit, options)?;
+    }
+    let (adaptive, adaptive_refused) = fit_adaptive(args, &certifying, &mut exported)?;
+    let mut summary = None;
+    if let Some(options) = &options {
+        let (bytes, fitted) = certify(&AlignedBytes::new(&exported.bytes), &fit, &certifying, options)?;
+        exported.bytes = bytes;
+        summary = Some(fitted);
+    }
     let artifact = args.signing.apply(&args.out, exported.bytes)?;
     let bytes = artifact.len();
     let file = match args.format {
@@ -197,6 +217,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         arena_lower_bound: exported.arena_lower_bound,
         adaptive,
         adaptive_refused,
+        calibration: summary,
     };
     print_result(args.json, &record, |record| {
         let mut text = format!(
@@ -223,29 +244,36 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         } else if let Some(reason) = &record.adaptive_refused {
             let _ = writeln!(text, "adaptive: no rule, predictions take all samples: {reason}");
         }
+        text.push_str(&record.calibration.as_ref().map(calibration::text).unwrap_or_default());
         text
     })
+}
+
+/// What to calibrate a classifier for; `None` if it is none, or if no calibration is wanted.
+fn calibration_options(args: &ExportArgs, trained: &Trained) -> Option<Options> {
+    let wanted = !args.no_calibrate && trained.graph.task == Task::Classification;
+    let samples = Samples::MonteCarlo(args.num_samples);
+    let config = Config { samples, seed: args.seed, antithetic: !args.no_antithetic, ..Config::default() };
+    wanted.then(|| args.calibration.options(config))
 }
 
 /// Adds the adaptive rule to a Bayesian artifact, fitted on what quantization has not watched.
 fn fit_adaptive(
     args: &ExportArgs,
-    calibration: &data::Dataset,
+    certifying: &data::Dataset,
     exported: &mut Exported,
 ) -> Result<(Option<AdaptiveRecord>, Option<String>)> {
     if args.adaptive.no_adaptive || !exported.bayesian {
         return Ok((None, None));
     }
     let wish = args.adaptive.wish(!args.no_antithetic);
-    let watched = args.quantize.calibration_examples.min(calibration.len());
-    let rest = calibration.select(&(watched..calibration.len()).collect::<Vec<_>>())?;
-    let (bytes, fit) = adaptive::attach(std::mem::take(&mut exported.bytes), &rest, &wish)?;
+    let (bytes, fit) = adaptive::attach(std::mem::take(&mut exported.bytes), certifying, &wish)?;
     exported.bytes = bytes;
     Ok(match fit {
         Fit::Refused(reason) => (None, Some(reason)),
         Fit::Rule(Choice { threshold, differing, mean_passes }) => {
             let Wish { samples_max, delta, confidence, .. } = wish;
-            let n = rest.len();
+            let n = certifying.len();
             let record =
                 AdaptiveRecord { threshold, samples_max, delta, confidence, n, differing, mean_passes };
             (Some(record), None)
@@ -253,9 +281,10 @@ fn fit_adaptive(
     })
 }
 
-fn calibration(args: &ExportArgs, settings: &RunSettings) -> Result<data::Dataset> {
+/// The part of the calibration split that fits, and the one that certifies.
+fn calibration_parts(args: &ExportArgs, settings: &RunSettings) -> Result<(data::Dataset, data::Dataset)> {
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    Ok(data::splits(loaded, settings.seed)?.calibration)
+    parts(&data::splits(loaded, settings.seed)?.calibration, settings.seed)
 }
 
 #[derive(Debug, Serialize)]
@@ -270,8 +299,8 @@ fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) ->
     let (params, posterior) = trained.chosen(args.plain);
     let quantized = || {
         let options = args.quantize.options(settings.seed);
-        let (calibration, preprocessing) = (calibration(args, settings)?, &settings.preprocessing);
-        quantize(&trained.graph, params, posterior, &calibration, preprocessing, &options)
+        let ((fit, _), preprocessing) = (calibration_parts(args, settings)?, &settings.preprocessing);
+        quantize(&trained.graph, params, posterior, &fit, preprocessing, &options)
     };
     let bytes = match args.format {
         Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?)?,

@@ -1,9 +1,11 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
 mod bench;
+mod calibrate;
 mod common;
 mod data;
 mod demo;
+mod device;
 mod eval;
 pub mod export;
 mod inspect;
@@ -31,6 +33,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
     Export(export::ExportArgs),
+    Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
@@ -39,6 +42,7 @@ enum Command {
     Verify(sign::VerifyArgs),
     Bench(bench::BenchArgs),
     Data(data::DataArgs),
+    Device(device::DeviceArgs),
 }
 
 impl Cli {
@@ -57,6 +61,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
@@ -65,6 +70,7 @@ impl Cli {
             Command::Verify(args) => sign::verify(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Data(args) => data::run(args),
+            Command::Device(args) => device::run(&args),
         }
     }
 }

@@ -8,7 +8,6 @@ use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
-use stf_bnn::Model;
 
 /// Predict the class of images or arrays, with uncertainty
 #[derive(Debug, Args)]
@@ -86,13 +85,19 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         for (index, outcome) in outcomes(&model, &examples, &config)?.into_iter().enumerate() {
             let input =
                 if several { format!("{}[{index}]", path.display()) } else { path.display().to_string() };
-            print_outcome(&model, input, outcome, args.json)?;
+            print_outcome(&|class| model.class_name(class).map(str::to_string), input, outcome, args.json)?;
         }
     }
     Ok(())
 }
 
-fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool) -> Result<()> {
+/// Prints one prediction; `name` knows the classes' names.
+pub(super) fn print_outcome(
+    name: &dyn Fn(usize) -> Option<String>,
+    input: String,
+    outcome: Outcome,
+    json: bool,
+) -> Result<()> {
     let Some(classification) = outcome.classification else {
         let Outcome { mean, spread, samples, passes, .. } = outcome;
         let record = RegressionRecord { input, mean, spread, samples, passes };
@@ -111,7 +116,7 @@ fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool)
     let record = PredictionRecord {
         input,
         class,
-        class_name: model.class_name(class).map(str::to_string),
+        class_name: name(class),
         confidence: classification.confidence,
         probabilities: outcome.mean,
         spread: outcome.spread,
@@ -121,11 +126,11 @@ fn print_outcome(model: &Model<'_>, input: String, outcome: Outcome, json: bool)
         samples: outcome.samples,
         passes: outcome.passes,
     };
-    print_result(json, &record, |record| text(model, record))
+    print_result(json, &record, |record| text(name, record))
 }
 
-fn text(model: &Model<'_>, record: &PredictionRecord) -> String {
-    let name = |class: usize| model.class_name(class).map_or_else(|| class.to_string(), str::to_string);
+fn text(name: &dyn Fn(usize) -> Option<String>, record: &PredictionRecord) -> String {
+    let name = |class: usize| name(class).unwrap_or_else(|| class.to_string());
     let mut text = format!(
         "{}: {} ({:.1} %), {} samples, {} passes\n",
         record.input,

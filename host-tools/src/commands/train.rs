@@ -232,7 +232,7 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let splits = data::splits(loaded, args.seed)?;
     let graph = architectures::build(arch, shape, splits.train.class_names.len())?;
     let settings = settings(args, arch, spec, &graph, &splits)?;
-    settings.stage1.check()?;
+    settings.stage1.check(&graph)?;
     if let Some(stage2) = &settings.stage2 {
         stage2.check(&graph)?;
     }

@@ -15,6 +15,7 @@
 //! the number of classes, every value finite, at least one example.
 
 pub mod cifar;
+pub mod corrupt;
 mod dataset;
 mod describe;
 pub mod digits;

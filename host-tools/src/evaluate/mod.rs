@@ -1,64 +1,70 @@
 //! Figures of a model on data: what `stf eval` prints. Every prediction comes from the runtime.
 
-mod auroc;
+pub mod bootstrap;
+mod detection;
+mod figures;
 mod outcomes;
+mod promises;
 
-pub use auroc::auroc;
-pub use outcomes::{Outcome, outcomes, require_shape};
+pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
+pub use figures::{Details, Intervals, ReliabilityBin, details};
+pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
+pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
 
 use crate::data::Dataset;
+use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
 use serde::Serialize;
+use std::ops::Deref;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::Calibration;
-use stf_bnn::{Classification, Config, Model};
+use stf_bnn::{Config, Model};
+pub use stf_device_protocol::Figures;
+use stf_device_protocol::Metrics;
 
-/// Figures on one data set; the field names are what scripts read.
+/// Figures on one data set, and detection of others; the field names are what scripts read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Name of the network.
-    pub model: String,
-    /// Name of the data.
-    pub data: String,
-    /// Number of examples.
-    pub n: usize,
-    /// Monte-Carlo samples asked for, at most where they are adaptive; 1 for the mean.
-    pub num_samples: u16,
-    /// Passes through the network that a prediction took, on average.
-    pub mean_passes: f64,
+    /// What every tool of this project prints of an evaluation.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Out-of-distribution detection, one entry a data set.
+    pub ood: Vec<OodEntry>,
+    /// Further figures.
+    #[serde(flatten)]
+    pub details: Details,
+    /// The artifact's promises; `null` if it makes none or is not at hand.
+    pub promises: Option<Promises>,
+    /// Figures on shifted copies of the data.
+    pub shifts: Vec<ShiftEntry>,
+}
+
+/// An evaluation is its figures, and more.
+impl Deref for Evaluation {
+    type Target = Figures;
+
+    fn deref(&self) -> &Figures {
+        &self.figures
+    }
+}
+
+/// Figures on one shifted copy of the data, and its detection against the data themselves.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShiftEntry {
+    /// Kind and severity, such as `blur:3`.
+    pub shift: String,
     /// Share of correct classes, 0 to 1.
     pub accuracy: f64,
     /// Negative log likelihood, nats.
     pub nll: f64,
     /// Brier score, summed over classes: 0 to 2.
     pub brier: f64,
-    /// Expected calibration error, 15 equal-width bins, 0 to 1.
+    /// Expected calibration error, 15 equal-width bins.
     pub ece: f64,
-    /// Seed of the draws.
-    pub seed: u64,
-    /// Out-of-distribution detection, one entry a data set.
-    pub ood: Vec<OodEntry>,
-}
-
-/// Detection of one out-of-distribution set against the evaluated data.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct OodEntry {
-    /// Name of the out-of-distribution data.
-    pub data: String,
-    /// Number of its examples.
-    pub n: usize,
-    /// Area under the ROC curve by score; out of distribution is the positive class.
-    pub auroc: OodScores,
-}
-
-/// Area under the ROC curve of each score, every one oriented so that the area is of "out".
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct OodScores {
-    /// The greatest probability; less of it is farther out.
-    pub max_probability: f64,
-    /// Entropy of the mean probabilities.
-    pub predictive_entropy: f64,
-    /// Mutual information; `null` where there is no noise, hence no such score.
-    pub mutual_information: Option<f64>,
+    /// Detection of the shifted examples; the shift is the positive class.
+    pub detection: OodEntry,
+    /// The artifact's promises, which are none for shifted data.
+    pub promises: Option<Promises>,
 }
 
 /// Evaluates a classifier on labelled data, and its detection of each set in `ood`.
@@ -66,23 +72,77 @@ pub struct OodScores {
 /// # Errors
 /// If the model is no classifier, shapes differ, a label has no output, or the data are empty.
 pub fn evaluate(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Config) -> Result<Evaluation> {
-    require_labels(model, data)?;
+    evaluate_shifts(model, data, ood, &[], config)
+}
+
+/// As [`evaluate`], and on copies of the data shifted by each of `shifts`.
+///
+/// # Errors
+/// As [`evaluate`], or if the data are no pictures.
+pub fn evaluate_shifts(
+    model: &Model<'_>,
+    data: &Dataset,
+    ood: &[Dataset],
+    shifts: &[Corruption],
+    config: &Config,
+) -> Result<Evaluation> {
+    let manifest = model.manifest();
+    require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
+    require_labels(data, manifest.outputs)?;
     let inside = outcomes(model, data, config)?;
-    let metrics = metrics(&inside, data);
-    let ood = ood.iter().map(|set| detection(model, &inside, set, config)).collect::<Result<_>>()?;
-    Ok(Evaluation {
-        model: model.manifest().name.to_string(),
-        data: data.name.clone(),
-        n: data.len(),
-        num_samples: config.samples.most(model),
-        mean_passes: inside.iter().map(|o| f64::from(o.passes)).sum::<f64>() / inside.len() as f64,
+    let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
+    let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
+    let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
+    let mut evaluation = with_detection(figures, &inside, &data.labels, ood.iter().zip(&outside))?;
+    evaluation.promises = Promises::hold(model, &inside, &data.labels, &SamplingPolicy::of(model, config));
+    for &corruption in shifts {
+        evaluation.shifts.push(shift(model, data, &inside, corruption, config)?);
+    }
+    Ok(evaluation)
+}
+
+fn shift(
+    model: &Model<'_>,
+    data: &Dataset,
+    inside: &[Outcome],
+    corruption: Corruption,
+    config: &Config,
+) -> Result<ShiftEntry> {
+    // The seed is fixed: every model meets the same pictures.
+    let shifted = corruption.apply(data, 0)?;
+    let outside = outcomes(model, &shifted, config)?;
+    let metrics = metrics(&outside, &shifted);
+    let noisy = inside.iter().any(|outcome| outcome.samples > 1);
+    Ok(ShiftEntry {
+        shift: corruption.to_string(),
         accuracy: metrics.accuracy(),
         nll: metrics.nll(),
         brier: metrics.brier(),
         ece: metrics.ece(),
-        seed: config.seed,
-        ood,
+        detection: out_of_distribution(&shifted.name, inside, &outside, noisy)?,
+        promises: Promises::hold(model, &outside, &shifted.labels, &SamplingPolicy::of(model, config)),
     })
+}
+
+/// Completes the figures of predictions, wherever they were made, by further ones and by the detection
+/// of each set of `outside`.
+///
+/// # Errors
+/// If a set is empty.
+pub fn with_detection<'a>(
+    figures: Figures,
+    inside: &[Outcome],
+    labels: &[u32],
+    outside: impl IntoIterator<Item = (&'a Dataset, &'a Vec<Outcome>)>,
+) -> Result<Evaluation> {
+    // One pass has no mutual information.
+    let noisy = inside.iter().any(|outcome| outcome.samples > 1);
+    let ood = outside
+        .into_iter()
+        .map(|(set, outcomes)| out_of_distribution(&set.name, inside, outcomes, noisy))
+        .collect::<Result<_>>()?;
+    let details = details(inside, labels, noisy);
+    Ok(Evaluation { figures, ood, details, promises: None, shifts: Vec::new() })
 }
 
 /// Streams predictions, in order, through the accumulator that devices use.
@@ -95,41 +155,31 @@ pub fn metrics(outcomes: &[Outcome], data: &Dataset) -> Calibration {
     metrics
 }
 
-fn require_labels(model: &Model<'_>, data: &Dataset) -> Result<()> {
-    let manifest = model.manifest();
-    if manifest.task != stf_bnn::artifact::Task::Classification {
-        return Err(Error::invalid(format!("model {}", manifest.name), "a regression", "a classifier"));
+/// Only a classifier has these figures.
+///
+/// # Errors
+/// If it is none; names the model.
+pub fn require_classifier(name: &str, classifier: bool) -> Result<()> {
+    if classifier {
+        return Ok(());
     }
+    Err(Error::invalid(format!("model {name}"), "a regression", "a classifier"))
+}
+
+/// Every label must be one of the model's classes.
+///
+/// # Errors
+/// If one is not, or there is none.
+pub fn require_labels(data: &Dataset, classes: u16) -> Result<()> {
     if data.is_empty() {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
-    match data.labels.iter().position(|&label| label >= u32::from(manifest.outputs)) {
+    match data.labels.iter().position(|&label| label >= u32::from(classes)) {
         Some(index) => Err(Error::invalid(
             format!("{}: label of example {index}", data.name),
             data.labels[index],
-            format!("below {}, the model's number of classes", manifest.outputs),
+            format!("below {classes}, the model's number of classes"),
         )),
         None => Ok(()),
     }
-}
-
-fn detection(model: &Model<'_>, inside: &[Outcome], set: &Dataset, config: &Config) -> Result<OodEntry> {
-    let outside = outcomes(model, set, config)?;
-    let area = |score: fn(&Classification) -> f32| {
-        let scores = |outcomes: &[Outcome]| -> Vec<f32> {
-            outcomes.iter().filter_map(|outcome| outcome.classification.as_ref().map(score)).collect()
-        };
-        auroc(&scores(inside), &scores(&outside))
-            .ok_or_else(|| Error::invalid(format!("data {}", set.name), "no example", "at least one"))
-    };
-    let noisy = model.manifest().posterior.is_some() && config.samples.most(model) > 1;
-    Ok(OodEntry {
-        data: set.name.clone(),
-        n: set.len(),
-        auroc: OodScores {
-            max_probability: area(|c| -c.confidence)?,
-            predictive_entropy: area(|c| c.predictive_entropy)?,
-            mutual_information: if noisy { Some(area(|c| c.mutual_information)?) } else { None },
-        },
-    })
 }

@@ -3,6 +3,7 @@
 use crate::data::{Dataset, RawExample, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use stf_bnn::uncertainty::energy;
 use stf_bnn::{Classification, Config, Input, Model, Predictor};
 
 /// Examples that one task predicts, one after another.
@@ -21,6 +22,9 @@ pub struct Outcome {
     pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
+    /// Mean over the draws of the free energy of the logits, at temperature 1; `None` for a regression,
+    /// and where the logits are not at hand.
+    pub energy: Option<f32>,
 }
 
 /// Predicts every example. Example `i` gets prediction counter `i`, as on a device that starts at 0
@@ -29,6 +33,20 @@ pub struct Outcome {
 /// # Errors
 /// If the examples have another shape than the model's input, or the configuration does not fit it.
 pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Vec<Outcome>> {
+    predict_all(model, data, config, &|outcome, _| outcome)
+}
+
+/// As [`outcomes`], with what `make` makes of each outcome and the logits of its draws,
+/// `[draws, classes]`.
+///
+/// # Errors
+/// As [`outcomes`].
+pub fn predict_all<T: Send>(
+    model: &Model<'_>,
+    data: &Dataset,
+    config: &Config,
+    make: &(impl Fn(Outcome, Vec<f32>) -> T + Sync),
+) -> Result<Vec<T>> {
     require_shape(model, data)?;
     let need = model.workspace_bytes(config).map_err(|error| unusable(&error))?;
     let chunks: Vec<usize> = (0..data.len()).step_by(CHUNK).collect();
@@ -41,11 +59,14 @@ pub fn outcomes(model: &Model<'_>, data: &Dataset, config: &Config) -> Result<Ve
                     Predictor::new(model, *config, workspace).map_err(|error| unusable(&error))?;
                 predictor.set_counter(start as u64);
                 (start..data.len().min(start + CHUNK))
-                    .map(|i| outcome(&mut predictor, data, i, scratch))
+                    .map(|i| {
+                        outcome(&mut predictor, data, i, scratch)
+                            .map(|(outcome, logits)| make(outcome, logits))
+                    })
                     .collect()
             },
         )
-        .collect::<Result<Vec<Vec<Outcome>>>>()?;
+        .collect::<Result<Vec<Vec<T>>>>()?;
     Ok(parts.into_iter().flatten().collect())
 }
 
@@ -71,24 +92,33 @@ fn unusable(error: &dyn std::fmt::Display) -> Error {
     Error::invalid("prediction settings", error, "settings that this model supports")
 }
 
+/// The outcome and the logits of every draw.
 fn outcome(
     predictor: &mut Predictor<'_, '_>,
     data: &Dataset,
     index: usize,
     scratch: &mut Scratch,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Vec<f32>)> {
     let input = match data.raw(index, scratch)? {
         RawExample::U8(values) => Input::U8(values),
         RawExample::F32(values) => Input::F32(values),
     };
-    let prediction = predictor.predict(input).map_err(|error| {
+    let (mut energies, mut draws) = (0.0, Vec::new());
+    let each = |draw: u16, logits: &[f32]| {
+        if draw == 0 {
+            // A pass of the mean that settled nothing is left out of the result.
+            energies = 0.0;
+            draws.clear();
+        }
+        energies += energy(logits, 1.0);
+        draws.extend_from_slice(logits);
+    };
+    let prediction = predictor.predict_with(input, each).map_err(|error| {
         Error::invalid(format!("{}: example {index}", data.name), error, "an input that can be predicted")
     })?;
-    Ok(Outcome {
-        mean: prediction.mean.to_vec(),
-        spread: prediction.spread.to_vec(),
-        samples: prediction.samples,
-        passes: prediction.passes,
-        classification: prediction.classification,
-    })
+    let (mean, spread) = (prediction.mean.to_vec(), prediction.spread.to_vec());
+    let (samples, passes) = (prediction.samples, prediction.passes);
+    let classification = prediction.classification;
+    let energy = classification.map(|_| energies / f32::from(samples.max(1)));
+    Ok((Outcome { mean, spread, samples, passes, classification, energy }, draws))
 }

@@ -68,6 +68,9 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         posterior,
         temperature: 1.0,
         adaptive: None,
+        conformal: None,
+        abstention: None,
+        drift: None,
         provenance: Provenance {
             tool: concat!("stf ", env!("CARGO_PKG_VERSION")),
             data: description.data,

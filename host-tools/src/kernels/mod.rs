@@ -2,4 +2,5 @@
 
 pub mod direct;
 pub mod gemm;
+pub mod relu;
 pub mod simd;

@@ -51,6 +51,9 @@ pub struct Epoch<'a> {
     pub augment: Augment,
     /// Examples of a batch; the last one may be smaller, but never a single example.
     pub batch_size: usize,
+    /// Most examples that are handed over at a time: the batch size, or less where examples do not depend
+    /// on each other and memory counts.
+    pub part_size: usize,
     /// Batches of a step; the last step may have fewer.
     pub accumulate: usize,
     /// Seed of the run, 1 or 2 for the stage, and the epoch from 0.
@@ -91,7 +94,7 @@ impl Epoch<'_> {
             scope.spawn(move || {
                 for (step, indices) in order.chunks(self.step_size()).take(self.len()).enumerate() {
                     let mut first = 0;
-                    for part in parts(indices, self.batch_size) {
+                    for part in parts(indices, self.part_size) {
                         let batch = self.prepare(part).map(|batch| Batch {
                             first,
                             step_examples: indices.len(),
@@ -214,7 +217,15 @@ mod tests {
         epoch: u64,
     ) -> Epoch<'a> {
         let augment = Augment::default();
-        Epoch { data, preprocessing, augment, batch_size, accumulate: 1, seed: (7, 1, epoch) }
+        Epoch {
+            data,
+            preprocessing,
+            augment,
+            batch_size,
+            part_size: batch_size,
+            accumulate: 1,
+            seed: (7, 1, epoch),
+        }
     }
 
     fn all(epoch: &Epoch<'_>) -> Vec<Batch> {

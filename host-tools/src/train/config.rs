@@ -2,7 +2,7 @@
 
 use super::engine::Device;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Op};
+use crate::graph::{Graph, Op, Shape};
 use serde::{Deserialize, Serialize};
 
 /// How gradients become steps.
@@ -30,6 +30,14 @@ impl Optimizer {
     pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999 };
     /// Nesterov momentum 0.9.
     pub const SGD: Self = Self::Sgd { momentum: 0.9, nesterov: true };
+
+    fn check(self) -> Result<()> {
+        let decay = |what, value| require(what, value, (0.0..1.0).contains(&value), "0 to below 1");
+        match self {
+            Self::Sgd { momentum, .. } => decay("momentum", momentum),
+            Self::Adam { beta1, beta2 } => decay("Adam's beta1", beta1).and(decay("Adam's beta2", beta2)),
+        }
+    }
 }
 
 /// How the learning rate changes over training.
@@ -67,6 +75,20 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    fn check(&self) -> Result<()> {
+        let Self::Step { milestones, gamma } = self else { return Ok(()) };
+        not_negative("gamma of the step schedule", *gamma)?;
+        let mut last = 0.0;
+        for &milestone in milestones {
+            let expected = format!("shares of training from 0 to 1, ascending (here at least {last})");
+            require("milestone", milestone, (last..=1.0).contains(&milestone), &expected)?;
+            last = milestone;
+        }
+        Ok(())
+    }
+}
+
 /// Random changes of training images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Augment {
@@ -74,6 +96,16 @@ pub struct Augment {
     pub shift: usize,
     /// Mirrors half of the images left to right.
     pub flip: bool,
+}
+
+impl Augment {
+    /// # Errors
+    /// If a shift moves whole images of this shape out of the frame.
+    fn check(self, shape: Shape) -> Result<()> {
+        let limit = shape.height.min(shape.width);
+        let holds = self.shift == 0 || self.shift < limit;
+        require("shift", self.shift as f32, holds, &format!("0 to below {limit} pixels, the images' size"))
+    }
 }
 
 /// Settings of stage 1: the whole network, as usual.
@@ -171,11 +203,14 @@ pub struct Stage2Config {
 }
 
 impl Stage1Config {
-    /// Checks every setting.
+    /// Checks every setting against the network.
     ///
     /// # Errors
     /// For the first that cannot work; names it.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        self.augment.check(graph.input_shape())?;
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
         require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("learning rate", self.learning_rate)?;
@@ -191,6 +226,8 @@ impl Stage2Config {
     /// # Errors
     /// For the first that cannot work; names it.
     pub fn check(&self, graph: &Graph) -> Result<()> {
+        self.schedule.check()?;
+        self.augment.check(graph.input_shape())?;
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
         require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("prior sigma", self.prior_sigma)?;
@@ -242,6 +279,26 @@ mod tests {
             assert!((schedule.factor(50, 100, 0) - middle).abs() < 1e-6);
             assert!((schedule.factor(100, 100, 0) - end).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let text = |result: Result<()>| result.unwrap_err().to_string();
+        let shape = Shape::new(8, 6, 1);
+        assert!(Augment { shift: 5, flip: true }.check(shape).is_ok());
+        assert!(text(Augment { shift: 6, flip: true }.check(shape)).contains("shift"));
+        assert!(Augment::default().check(Shape::new(1, 1, 3)).is_ok());
+        for bad in [-0.1, 1.0, f32::NAN] {
+            assert!(text(Optimizer::Sgd { momentum: bad, nesterov: false }.check()).contains("momentum"));
+            assert!(text(Optimizer::Adam { beta1: bad, beta2: 0.9 }.check()).contains("beta1"));
+            assert!(text(Optimizer::Adam { beta1: 0.9, beta2: bad }.check()).contains("beta2"));
+        }
+        let step = |milestones: &[f32], gamma| Schedule::Step { milestones: milestones.to_vec(), gamma };
+        assert!(step(&[0.0, 0.5, 1.0], 0.1).check().is_ok());
+        for milestones in [&[0.5, 0.4][..], &[-0.1], &[1.1], &[f32::NAN]] {
+            assert!(text(step(milestones, 0.1).check()).contains("milestone"), "{milestones:?}");
+        }
+        assert!(text(step(&[0.5], -0.1).check()).contains("gamma"));
     }
 
     #[test]

@@ -57,9 +57,12 @@ pub struct Draws<'a> {
 }
 
 /// Runs one graph; see [`Executor`] for what the methods do.
-pub trait Engine {
+pub trait Engine: Send {
     /// The graph that it runs.
     fn graph(&self) -> &Graph;
+
+    /// Most examples of one pass.
+    fn max_batch(&self) -> usize;
 
     /// Outputs `[n, out]` for inputs `[n, h, w, c]`, with running batch-norm statistics.
     ///
@@ -138,6 +141,10 @@ pub fn engine(
 impl Engine for Executor {
     fn graph(&self) -> &Graph {
         Self::graph(self)
+    }
+
+    fn max_batch(&self) -> usize {
+        Self::max_batch(self)
     }
 
     fn infer(&mut self, params: &Params, inputs: &[f32], n: usize) -> Result<&[f32]> {

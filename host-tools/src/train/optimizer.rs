@@ -1,7 +1,11 @@
 //! SGD and Adam over named tensors.
 
 use super::config::Optimizer;
-use ndarray::ArrayD;
+use crate::error::{Error, Result};
+use crate::kernels::simd::vectorize;
+use ndarray::{ArrayD, CowArray, IxDyn};
+use rayon::prelude::*;
+use rayon::slice::ChunksMut;
 use std::collections::BTreeMap;
 
 /// Guards Adam's division.
@@ -19,6 +23,24 @@ pub struct OptimizerState {
 }
 
 impl OptimizerState {
+    /// Checks that a resumed state is one of this optimizer.
+    ///
+    /// # Errors
+    /// If Adam took steps and has no second moments.
+    pub fn check(&self, optimizer: Optimizer) -> Result<()> {
+        let is_adam = matches!(optimizer, Optimizer::Adam { .. });
+        if is_adam && self.step > 0 && self.second.len() != self.first.len() {
+            let found = format!("{} tensors", self.second.len());
+            let expected = format!("{}, one for each mean of gradients", self.first.len());
+            return Err(Error::invalid(
+                "Adam's means of squared gradients in the checkpoint",
+                found,
+                expected,
+            ));
+        }
+        Ok(())
+    }
+
     /// Counts a step; call once before the [`Self::apply`]s of one step.
     pub fn advance(&mut self) {
         self.step += 1;
@@ -34,31 +56,88 @@ impl OptimizerState {
         learning_rate: f32,
         weight_decay: f32,
     ) {
+        let gradient = gradient.as_standard_layout();
         match optimizer {
             Optimizer::Sgd { momentum, nesterov } => {
                 let velocity = slot(&mut self.first, name, value);
-                for ((value, gradient), velocity) in value.iter_mut().zip(gradient).zip(velocity) {
-                    let gradient = gradient + weight_decay * *value;
-                    *velocity = momentum * *velocity + gradient;
-                    let step = if nesterov { gradient + momentum * *velocity } else { *velocity };
-                    *value -= learning_rate * step;
-                }
+                let rule = Sgd { learning_rate, weight_decay, momentum, nesterov };
+                chunks(value)
+                    .zip(chunks(velocity))
+                    .zip(in_order(&gradient).par_chunks(CHUNK))
+                    .for_each(|((value, velocity), gradient)| rule.apply(value, velocity, gradient));
             }
             Optimizer::Adam { beta1, beta2 } => {
                 let steps = i32::try_from(self.step).unwrap_or(i32::MAX);
-                let (bias1, bias2) = (1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps));
+                let bias = [1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps)];
+                let rule = Adam { learning_rate, weight_decay, betas: [beta1, beta2], bias };
                 let mean = slot(&mut self.first, name, value);
                 let square = slot(&mut self.second, name, value);
-                for (((value, gradient), mean), square) in
-                    value.iter_mut().zip(gradient).zip(mean).zip(square)
-                {
-                    *mean += (1.0 - beta1) * (gradient - *mean);
-                    *square += (1.0 - beta2) * (gradient * gradient - *square);
-                    let step = (*mean / bias1) / ((*square / bias2).sqrt() + EPSILON);
-                    *value -= learning_rate * (step + weight_decay * *value);
-                }
+                chunks(value)
+                    .zip(chunks(mean))
+                    .zip(chunks(square))
+                    .zip(in_order(&gradient).par_chunks(CHUNK))
+                    .for_each(|(((value, mean), square), gradient)| {
+                        rule.apply(value, mean, square, gradient)
+                    });
             }
         }
+    }
+}
+
+/// Values that one task moves: enough to be worth handing over.
+const CHUNK: usize = 1 << 14;
+
+fn chunks(tensor: &mut ArrayD<f32>) -> ChunksMut<'_, f32> {
+    if !tensor.is_standard_layout() {
+        *tensor = tensor.as_standard_layout().into_owned();
+    }
+    tensor.as_slice_mut().unwrap_or_default().par_chunks_mut(CHUNK)
+}
+
+fn in_order<'a>(tensor: &'a CowArray<'_, f32, IxDyn>) -> &'a [f32] {
+    tensor.as_slice().unwrap_or_default()
+}
+
+struct Sgd {
+    learning_rate: f32,
+    weight_decay: f32,
+    momentum: f32,
+    nesterov: bool,
+}
+
+impl Sgd {
+    fn apply(&self, value: &mut [f32], velocity: &mut [f32], gradient: &[f32]) {
+        let &Self { learning_rate, weight_decay, momentum, nesterov } = self;
+        vectorize(|| {
+            for ((value, gradient), velocity) in value.iter_mut().zip(gradient).zip(velocity) {
+                let gradient = gradient + weight_decay * *value;
+                *velocity = momentum * *velocity + gradient;
+                let step = if nesterov { gradient + momentum * *velocity } else { *velocity };
+                *value -= learning_rate * step;
+            }
+        });
+    }
+}
+
+struct Adam {
+    learning_rate: f32,
+    weight_decay: f32,
+    betas: [f32; 2],
+    /// What the moments miss for having started at zero.
+    bias: [f32; 2],
+}
+
+impl Adam {
+    fn apply(&self, value: &mut [f32], mean: &mut [f32], square: &mut [f32], gradient: &[f32]) {
+        let &Self { learning_rate, weight_decay, betas: [beta1, beta2], bias: [bias1, bias2] } = self;
+        vectorize(|| {
+            for (((value, gradient), mean), square) in value.iter_mut().zip(gradient).zip(mean).zip(square) {
+                *mean += (1.0 - beta1) * (gradient - *mean);
+                *square += (1.0 - beta2) * (gradient * gradient - *square);
+                let step = (*mean / bias1) / ((*square / bias2).sqrt() + EPSILON);
+                *value -= learning_rate * (step + weight_decay * *value);
+            }
+        });
     }
 }
 
@@ -99,6 +178,18 @@ mod tests {
     fn nesterov_and_decay_by_hand() {
         assert!((run(Optimizer::SGD, &[2.0], 0.0) - 0.62).abs() < 1e-6);
         assert!((run(Optimizer::SGD, &[2.0], 0.5) - (1.0 - 0.1 * 1.9 * 2.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn adam_does_not_go_on_without_its_second_moments() {
+        let (mut state, mut value) = (OptimizerState::default(), one(1.0));
+        assert!(state.check(Optimizer::ADAM).is_ok());
+        state.advance();
+        state.apply(Optimizer::ADAM, "w", &mut value, &one(1.0), 0.1, 0.0);
+        assert!(state.check(Optimizer::ADAM).is_ok());
+        state.second.clear();
+        assert!(state.check(Optimizer::SGD).is_ok());
+        assert!(state.check(Optimizer::ADAM).unwrap_err().to_string().contains("squared gradients"));
     }
 
     /// Adam's first step is the learning rate, whatever the gradient's size; its decay is decoupled.

@@ -4,7 +4,7 @@ use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
 use super::engine::{Engine, engine};
-use super::executor::{Pass, Trainable};
+use super::executor::{Pass, Trainable, on_pool};
 use super::loss::{half_squared_error, softmax_cross_entropy};
 use super::monte_carlo::validate_on;
 use super::observer::{EpochSummary, Observer};
@@ -35,13 +35,14 @@ pub fn stage1(
     start: Option<Stage1State>,
     observer: &mut dyn Observer,
 ) -> Result<Stage1State> {
-    config.check()?;
+    config.check(graph)?;
     check_data(graph, &data)?;
     let mut state = start.unwrap_or_else(|| Stage1State {
         epoch: 0,
         params: Params::initialise(graph, config.seed),
         optimizer: OptimizerState::default(),
     });
+    state.optimizer.check(config.optimizer)?;
     let mut trainer = Trainer {
         graph,
         config,
@@ -76,6 +77,7 @@ impl Trainer<'_> {
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
+            part_size: config.batch_size,
             accumulate: config.accumulate,
             seed: (config.seed, STAGE, state.epoch as u64),
         };
@@ -84,12 +86,12 @@ impl Trainer<'_> {
         batches.each(|step, batch| {
             let at = epoch * total + step;
             let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
-            let loss = self.batch(state, &batch, at)? * batch.labels.len() as f64;
+            let loss = on_pool(|| self.batch(state, &batch, at))? * batch.labels.len() as f64;
             loss_sum += loss;
             seen += batch.labels.len();
             step_loss = if batch.first == 0 { loss } else { step_loss + loss };
             if batch.ends_step() {
-                self.apply(state, config.learning_rate * factor);
+                on_pool(|| self.apply(state, config.learning_rate * factor));
                 observer.batch(1, epoch + 1, step + 1, total, step_loss / batch.step_examples as f64);
             }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }

@@ -7,8 +7,8 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::engine::{Engine, engine};
-use super::executor::{Pass, Trainable};
+use super::engine::{Device, Engine, engine};
+use super::executor::{Pass, Trainable, on_pool, part_examples};
 use super::monte_carlo::validate_on;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
@@ -51,16 +51,15 @@ pub fn stage2(
         Some(state) => state,
         None => fresh_state(graph, params, node, config)?,
     };
+    state.optimizer.check(Optimizer::ADAM)?;
+    // Examples do not depend on each other: batch norm has its running statistics.
+    let batch = config.batch_size.min(data.train.len());
+    let part_size = if config.device == Device::Cpu { part_examples(graph, batch) } else { batch };
     let mut trainer = Trainer {
         graph,
         config,
         node,
-        executor: engine(
-            graph,
-            config.batch_size.min(data.train.len()),
-            Trainable::FirstLayer,
-            config.device,
-        )?,
+        executor: engine(graph, part_size, Trainable::FirstLayer, config.device)?,
         gradients: Accumulator::new(graph, Trainable::FirstLayer),
         noise: None,
         sampled: state.params.clone(),
@@ -122,6 +121,7 @@ impl Trainer<'_> {
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
+            part_size: self.executor.max_batch(),
             accumulate: config.accumulate,
             seed: (config.seed, STAGE, state.epoch as u64),
         };
@@ -131,11 +131,12 @@ impl Trainer<'_> {
             let at = epoch * steps + step;
             let warm = warm_up(at, config.kl_warmup_epochs * steps);
             let rate = config.schedule.factor(at, config.epochs * steps, 0);
-            let part = self.likelihood(state, &batch, at)? * batch.labels.len() as f64;
+            let part = on_pool(|| self.likelihood(state, &batch, at))? * batch.labels.len() as f64;
             nll = if batch.first == 0 { part } else { nll + part };
             if batch.ends_step() {
                 let mean = nll / batch.step_examples as f64;
-                let loss = self.step(state, mean, warm * config.temperature / n as f32, rate)?;
+                let kl_weight = warm * config.temperature / n as f32;
+                let loss = on_pool(|| self.step(state, mean, kl_weight, rate))?;
                 totals.loss += loss * batch.step_examples as f64;
                 totals.nll += nll;
                 totals.examples += batch.step_examples;

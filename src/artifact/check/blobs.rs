@@ -6,7 +6,7 @@ use crate::artifact::manifest::{Blob, Layer, NoiseKind, Posterior, Tensor};
 use crate::random;
 
 /// A blob is in the section, aligned, and `bytes` long.
-fn check_blob(model: &Model<'_>, at: At, field: &'static str, blob: Blob, bytes: u64) -> Result {
+pub(super) fn check_blob(model: &Model<'_>, at: At, field: &'static str, blob: Blob, bytes: u64) -> Result {
     at.equal(field, blob.len.into(), bytes)?;
     at.equal(field, u64::from(blob.offset) % ALIGNMENT as u64, 0)?;
     at.equal(field, model.bytes(blob).len() as u64, bytes)

@@ -2,3 +2,11 @@
 
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 pub(super) mod x86_64;
+
+#[cfg(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none"))]
+pub(super) mod cortex_m;
+#[cfg(all(feature = "cortex-m-dsp", not(all(target_arch = "arm", target_os = "none"))))]
+#[path = "cortex_m_host.rs"]
+pub(super) mod cortex_m;
+#[cfg(feature = "cortex-m-dsp")]
+mod cortex_m_plan;

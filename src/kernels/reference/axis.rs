@@ -5,7 +5,8 @@ use crate::artifact::Window;
 /// First input element of a window and the window elements `lo..hi` that are no padding, on one axis.
 #[inline(always)]
 pub(crate) fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, usize) {
-    let dilation = isize::from_ne(window.dilation[axis]);
+    // The check excludes 0; the compiler does not know it.
+    let dilation = isize::from_ne(window.dilation[axis].max(1));
     let start = at as isize * isize::from_ne(window.stride[axis]) - isize::from_ne(window.pad[axis]);
     let kernel = usize::from(window.kernel[axis]);
     let before = |limit: isize| {

@@ -1,7 +1,18 @@
 //! Layers that treat each value by itself.
 
-use crate::kernels::Add;
+use crate::kernels::{Add, Quantize, Raw};
 use crate::number;
+
+/// See [`Kernels::quantize`](crate::kernels::Kernels).
+#[inline(always)]
+pub(crate) fn quantize<T: Raw>(x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {
+    let channels = spec.mean.len().max(1);
+    for (x, out) in x.chunks(channels).zip(out.chunks_mut(channels)) {
+        for (((&x, out), &mean), &m) in x.iter().zip(out).zip(spec.mean).zip(spec.multiplier) {
+            *out = number::quantize(x.into(), mean, m, spec.zero_point);
+        }
+    }
+}
 
 /// See [`Kernels::add`](crate::kernels::Kernels).
 #[inline(always)]

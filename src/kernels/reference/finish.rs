@@ -10,29 +10,29 @@ pub(crate) fn finish(mut sweep: impl Sweep, filter: &Filter<'_>, output: Output<
     let Filter { values, bias, multiplier, .. } = *filter;
     match output {
         Output::Int8 { y, zero_point, clamp } => {
-            sweep.accumulate([values], |index, channel, [acc]| {
+            run(&mut sweep, [values], |index, channel, [acc]| {
                 let (out, bias, m) = (&mut y[index..], &bias[channel..], &multiplier[channel..]);
                 for (((&acc, out), &bias), &m) in acc.iter().zip(out).zip(bias).zip(m) {
                     *out = number::requantize(acc.wrapping_add(bias), m, zero_point, clamp);
                 }
             });
         }
-        Output::Sums(sums) => sweep.accumulate([values], |index, channel, [acc]| {
+        Output::Sums(sums) => run(&mut sweep, [values], |index, channel, [acc]| {
             let to = sums[index..].iter_mut().zip(&bias[channel..]);
             to.zip(acc).for_each(|((to, &bias), &acc)| *to = acc.wrapping_add(bias));
         }),
-        Output::Real(values_out) => sweep.accumulate([values], |index, channel, [acc]| {
+        Output::Real(values_out) => run(&mut sweep, [values], |index, channel, [acc]| {
             let (out, bias, m) = (&mut values_out[index..], &bias[channel..], &multiplier[channel..]);
             for (((&acc, out), &bias), &m) in acc.iter().zip(out).zip(bias).zip(m) {
                 *out = acc.wrapping_add(bias) as f32 * m;
             }
         }),
         Output::Noisy(mut noisy) => match noisy.mean {
-            Mean::Sums { sums, multiplier: m } => sweep.accumulate([values], |index, channel, [noise]| {
+            Mean::Sums { sums, multiplier: m } => run(&mut sweep, [values], |index, channel, [noise]| {
                 combine(&mut noisy, index, [&sums[index..], noise], [&m[channel..], &multiplier[channel..]]);
             }),
             Mean::Filter(mean) => {
-                sweep.accumulate([mean.values, values], |index, channel, [acc, noise]| {
+                run(&mut sweep, [mean.values, values], |index, channel, [acc, noise]| {
                     let mut sums = [0; RUN];
                     let with_bias = sums.iter_mut().zip(acc).zip(&mean.bias[channel..]);
                     with_bias.for_each(|((sum, &acc), &bias)| *sum = acc.wrapping_add(bias));
@@ -44,9 +44,33 @@ pub(crate) fn finish(mut sweep: impl Sweep, filter: &Filter<'_>, output: Output<
     }
 }
 
+/// One sweep. Without `std` every output shares its code and is called through a pointer, a run of
+/// channels at a time: flash is scarce there.
+#[inline(always)]
+fn run<const N: usize>(
+    sweep: &mut impl Sweep,
+    weights: [&[i8]; N],
+    mut sink: impl FnMut(usize, usize, [&[i32]; N]),
+) {
+    if cfg!(feature = "std") { sweep.accumulate(weights, sink) } else { shared(sweep, weights, &mut sink) }
+}
+
+/// Takes index, channel and the accumulators of each set of weights.
+type Sink<'s, const N: usize> = dyn FnMut(usize, usize, [&[i32]; N]) + 's;
+
+#[inline(never)]
+fn shared<const N: usize>(sweep: &mut impl Sweep, weights: [&[i8]; N], sink: &mut Sink<'_, N>) {
+    sweep.accumulate(weights, sink);
+}
+
 /// Requantizes one run of channels, for both signs of the noise where both are wanted.
 #[inline(always)]
-fn combine(to: &mut Noisy<'_>, index: usize, [mean, noise]: [&[i32]; 2], [m, m_noise]: [&[f32]; 2]) {
+pub(crate) fn combine(
+    to: &mut Noisy<'_>,
+    index: usize,
+    [mean, noise]: [&[i32]; 2],
+    [m, m_noise]: [&[f32]; 2],
+) {
     let (zero_point, clamp, run) = (to.zero_point, to.clamp, noise.len());
     let sign = if to.negate { -1 } else { 1 };
     let terms = mean.iter().zip(noise).zip(&m[..run]).zip(&m_noise[..run]);

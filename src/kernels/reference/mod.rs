@@ -14,14 +14,16 @@ mod axis;
 mod conv;
 mod dense;
 mod depthwise;
+mod draw;
 mod elementwise;
 mod finish;
 mod pool;
 
 pub(crate) use axis::axis;
 pub(crate) use conv::scratch_values;
-pub(crate) use elementwise::{add, lookup};
-pub(crate) use finish::finish;
+pub(crate) use draw::draw;
+pub(crate) use elementwise::{add, lookup, quantize};
+pub(crate) use finish::{combine, finish};
 pub(crate) use pool::{avg_pool, max_pool};
 
 use super::{Conv, Dense, Filter, Output};

@@ -107,20 +107,25 @@ pub fn tracks(model: &Model<'_>, data: &Dataset, wish: &Wish, seed: u64) -> Resu
     let need = model.workspace_bytes(&config).map_err(|error| unusable(&error))?;
     let starts: Vec<usize> = (0..data.len()).step_by(CHUNK).collect();
     let parts = starts.into_par_iter().map_init(
-        || vec![0; need],
-        |workspace, start| {
+        || (vec![0; need], Scratch::default()),
+        |(workspace, scratch), start| {
             let mut predictor = Predictor::new(model, config, workspace).map_err(|error| unusable(&error))?;
             predictor.set_counter(start as u64);
             let part = start..data.len().min(start + CHUNK);
-            part.map(|index| track(&mut predictor, data, index, wish.checks())).collect()
+            part.map(|index| track(&mut predictor, data, index, wish.checks(), scratch)).collect()
         },
     );
     Ok(parts.collect::<Result<Vec<Vec<Track>>>>()?.into_iter().flatten().collect())
 }
 
-fn track(predictor: &mut Predictor<'_, '_>, data: &Dataset, index: usize, checks: Checks) -> Result<Track> {
-    let mut scratch = Scratch::default();
-    let input = match data.raw(index, &mut scratch)? {
+fn track(
+    predictor: &mut Predictor<'_, '_>,
+    data: &Dataset,
+    index: usize,
+    checks: Checks,
+    scratch: &mut Scratch,
+) -> Result<Track> {
+    let input = match data.raw(index, scratch)? {
         RawExample::U8(values) => Input::U8(values),
         RawExample::F32(values) => Input::F32(values),
     };

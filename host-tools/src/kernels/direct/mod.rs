@@ -12,6 +12,7 @@
 //! same walk with the sums over positions held in registers.
 
 mod forward;
+mod input_gradient;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -20,6 +21,7 @@ mod weight_gradient;
 mod x86;
 
 use forward::Forward;
+use input_gradient::InputGradient;
 use weight_gradient::WeightGradient;
 
 /// The walk of one convolution over one image; lengths and distances in floats.
@@ -58,7 +60,7 @@ impl Walk {
     /// Channels with the padding that vectors need.
     #[must_use]
     pub fn padded_channels(&self) -> usize {
-        self.channels.next_multiple_of(Isa::best().lanes())
+        padded(self.channels)
     }
 
     /// Floats of a packed kernel.
@@ -99,6 +101,61 @@ impl Walk {
     }
 }
 
+/// `channels` with the padding that the machine's vectors need.
+#[must_use]
+pub fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(Isa::best().lanes())
+}
+
+/// How the input gradient of a walk is laid out: see [`input_gradient`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overlap {
+    /// Values of a kernel row with the padding that vectors need.
+    pub padded: usize,
+    /// Images whose sum is the gradient.
+    pub copies: usize,
+    /// Floats of one image: the walk's reach, and padding.
+    pub copy_len: usize,
+}
+
+impl Overlap {
+    /// For the machine's vectors.
+    #[must_use]
+    pub fn new(walk: &Walk) -> Self {
+        Self::of(walk, Isa::best())
+    }
+
+    fn of(walk: &Walk, isa: Isa) -> Self {
+        let padded = walk.row.next_multiple_of(isa.lanes());
+        let copies = padded.div_ceil(walk.column_step.max(1)).min(walk.columns.max(1));
+        Self { padded, copies, copy_len: walk.reach() + padded - walk.row }
+    }
+
+    /// `[channels, taps * row]` to `[taps, channels, padded]`; padding is zero.
+    ///
+    /// # Panics
+    /// If `weight` is not of that size.
+    pub fn pack(&self, walk: &Walk, weight: &[f32], packed: &mut Vec<f32>) {
+        let (taps, row, channels) = (walk.taps, walk.row, walk.channels);
+        assert_eq!(weight.len(), channels * taps * row, "a kernel of {walk:?}");
+        packed.clear();
+        packed.resize(taps * channels * self.padded, 0.0);
+        for (i, values) in weight.chunks_exact(row.max(1)).enumerate() {
+            let (channel, tap) = (i / taps, i % taps);
+            packed[(tap * channels + channel) * self.padded..][..row].copy_from_slice(values);
+        }
+    }
+}
+
+/// Adds the gradient with respect to the image to `images`, `[copies, copy_len]`: the sum of the copies
+/// is `sum over positions and channels of dy[rows, columns, channels] * packed`.
+///
+/// # Panics
+/// As [`forward`].
+pub fn input_gradient(walk: &Walk, dy: &[f32], packed: &[f32], images: &mut [f32]) {
+    input_gradient_on(Isa::best(), walk, dy, packed, images);
+}
+
 /// `y[rows, columns, channels] = conv(image, packed) + bias`; adds to `y` if `accumulate`.
 ///
 /// # Panics
@@ -121,6 +178,24 @@ pub fn forward(
 /// As [`forward`].
 pub fn weight_gradient(walk: &Walk, image: &[f32], dy: &[f32], dw: &mut [f32]) {
     weight_gradient_on(Isa::best(), walk, image, dy, dw);
+}
+
+/// Multiply-accumulates that `rounds` of a loop on registers alone made: the f32 limit of one core, by the
+/// time that they take.
+#[must_use]
+pub fn peak_multiply_adds(rounds: u64) -> u64 {
+    // SAFETY: the instruction set was detected by `Isa::best`.
+    let (lanes, sum) = unsafe {
+        match Isa::best() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => (16, x86::peak_avx512(rounds)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => (8, x86::peak_avx2(rounds)),
+            Isa::Portable => (4, vector::peak::<[f32; 4]>(rounds)),
+        }
+    };
+    std::hint::black_box(sum);
+    rounds * vector::PEAK_SUMS as u64 * lanes
 }
 
 fn forward_on(
@@ -156,7 +231,7 @@ fn forward_on(
             Isa::Avx512 => x86::forward_avx512(&job, y),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::forward_avx2(&job, y),
-            Isa::Portable => job.run::<[f32; 4], 8, 4, 4>(y),
+            Isa::Portable => job.run::<[f32; 4], 8, 4>(y),
         }
     }
 }
@@ -175,16 +250,32 @@ fn weight_gradient_on(isa: Isa, walk: &Walk, image: &[f32], dy: &[f32], dw: &mut
             Isa::Avx512 => x86::weight_gradient_avx512(&job, dw),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => x86::weight_gradient_avx2(&job, dw),
-            Isa::Portable => job.run::<[f32; 4], 6, 3, 3>(dw),
+            Isa::Portable => job.run::<[f32; 4], 8, 4>(dw),
+        }
+    }
+}
+
+fn input_gradient_on(isa: Isa, walk: &Walk, dy: &[f32], packed: &[f32], images: &mut [f32]) {
+    let Overlap { padded, copies, copy_len } = Overlap::of(walk, isa);
+    assert_eq!(dy.len(), walk.rows * walk.columns * walk.channels, "an output gradient of {walk:?}");
+    assert_eq!(packed.len(), walk.taps * walk.channels * padded, "a packed kernel of {walk:?}");
+    assert_eq!(images.len(), copies * copy_len, "the image copies of {walk:?}");
+    let job = InputGradient { walk: *walk, dy, packed, padded, copies, copy_len };
+    // SAFETY: the assertions above are what `InputGradient::run` requires (a copy is the walk's reach
+    // and the padding of one row); `isa` was detected by `Isa::best`, or by the test that chose it.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => x86::input_gradient_avx512(&job, images),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => x86::input_gradient_avx2(&job, images),
+            Isa::Portable => job.run::<[f32; 4], 8, 4>(images),
         }
     }
 }
 
 /// Biases of networks with no more channels than this need no heap.
 const MAX_CHANNELS_ON_STACK: usize = 256;
-
-/// Floats of the widest vector.
-const MAX_LANES: usize = 16;
 
 /// Output positions whose part of the weight gradient is summed before the next kernel row: small
 /// enough that their images and gradients stay in the nearest cache.

@@ -114,6 +114,35 @@ fn weight_gradient_equals_the_plain_loops_on_every_instruction_set() {
 }
 
 #[test]
+fn input_gradient_equals_the_plain_loops_on_every_instruction_set() {
+    for walk in walks() {
+        let weight = numbers(walk.channels * walk.taps * walk.row, 1);
+        let dy = numbers(walk.rows * walk.columns * walk.channels, 2);
+        let mut expected = vec![0.0f64; walk.reach()];
+        for (i, slope) in dy.iter().enumerate() {
+            let (position, channel) = (i / walk.channels, i % walk.channels);
+            for (j, w) in weight[channel * walk.taps * walk.row..][..walk.taps * walk.row].iter().enumerate()
+            {
+                let (row, column) = (position / walk.columns, position % walk.columns);
+                let at = image_index(&walk, row, column, j / walk.row, j % walk.row);
+                expected[at] += f64::from(*slope) * f64::from(*w);
+            }
+        }
+        for isa in isas() {
+            let overlap = Overlap::of(&walk, isa);
+            let mut packed = Vec::new();
+            overlap.pack(&walk, &weight, &mut packed);
+            let mut images = vec![0.0; overlap.copies * overlap.copy_len];
+            input_gradient_on(isa, &walk, &dy, &packed, &mut images);
+            for (i, wanted) in expected.iter().enumerate() {
+                let found: f32 = (0..overlap.copies).map(|copy| images[copy * overlap.copy_len + i]).sum();
+                assert!((f64::from(found) - wanted).abs() < 1e-3, "{isa:?} {walk:?} {i}: {found} {wanted}");
+            }
+        }
+    }
+}
+
+#[test]
 fn packing_is_undone_by_unpacking() {
     for walk in walks() {
         let weight = numbers(walk.channels * walk.taps * walk.row, 2);

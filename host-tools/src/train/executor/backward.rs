@@ -1,7 +1,7 @@
 //! Backward of one node: gradients of what it trains, and of what it read.
 
 use super::forward::{running_affine, slice};
-use super::plan::{derivative_from_output, storage};
+use super::plan::derivative_from_output;
 use super::types::{Gradients, Pass, Perturbation, Trainable};
 use super::{Executor, batch_norm, conv, dense, elementwise, pool};
 use crate::error::Result;
@@ -40,16 +40,43 @@ impl Executor {
         written: &mut [bool],
         gradients: &mut Gradients,
     ) -> Result<()> {
+        if matches!(self.graph.nodes[id].op, Op::Conv2d { .. } | Op::Dense { .. }) {
+            self.timed(
+                id,
+                |times| &mut times.weight_gradient,
+                |executor| executor.backward_parameters(id, pass, gradients),
+            )?;
+        }
+        self.timed(
+            id,
+            |times| &mut times.input_gradient,
+            |executor| executor.backward_inputs(id, pass, written, gradients),
+        )
+    }
+
+    /// Gradients of what the node read, and of batch norm's parameters.
+    fn backward_inputs(
+        &mut self,
+        id: NodeId,
+        pass: &BackwardPass<'_>,
+        written: &mut [bool],
+        gradients: &mut Gradients,
+    ) -> Result<()> {
         let op = self.graph.nodes[id].op;
         match op {
             Op::Input | Op::Flatten => {}
             Op::Conv2d { .. } | Op::Dense { .. } => {
-                self.backward_parameters(id, pass, gradients)?;
                 if let Some(outgoing) = self.outgoing(id, 0, pass.n, written) {
                     self.backward_weighted_input(id, pass, &outgoing)?;
                 }
             }
             Op::BatchNorm { eps, .. } => self.backward_batch_norm(id, eps, pass, written, gradients)?,
+            Op::Activation(_) if self.layout.absorbed[id] => {}
+            Op::Activation(_) if self.layout.bits[id] => {
+                self.backward_elementwise(id, 0, pass, written, |executor, d| {
+                    elementwise::relu_backward(d, &executor.relu_bits[id]);
+                });
+            }
             Op::Activation(activation) => {
                 let saved =
                     if derivative_from_output(activation) { id } else { self.graph.nodes[id].inputs[0] };
@@ -85,7 +112,7 @@ impl Executor {
 
     /// The place of the gradient of a node's input, and a note that it is written now.
     fn outgoing(&self, id: NodeId, index: usize, n: usize, written: &mut [bool]) -> Option<Outgoing> {
-        let input = storage(&self.graph, self.graph.nodes[id].inputs[index]);
+        let input = self.layout.storage[self.graph.nodes[id].inputs[index]];
         if !self.needs[input] {
             return None;
         }
@@ -189,15 +216,13 @@ impl Executor {
     fn backward_pool(&mut self, id: NodeId, pass: &BackwardPass<'_>, written: &mut [bool]) {
         let Some(outgoing) = self.outgoing(id, 0, pass.n, written) else { return };
         let (geometry, incoming) = (self.pool_geometry(id), self.incoming(id, pass.n));
-        let winner = std::mem::take(&mut self.winners[id]);
-        let is_max = matches!(self.graph.nodes[id].op, Op::MaxPool(_));
+        let winners = self.winners[id].take();
         let (dy, dx) = self.gradient_pair(&incoming, &outgoing, pass);
-        if is_max {
-            pool::max_backward(&geometry, dy, &winner, dx, pass.n, outgoing.accumulate);
-        } else {
-            pool::average_backward(&geometry, dy, dx, pass.n, outgoing.accumulate);
+        match &winners {
+            Some(winners) => winners.backward(&geometry, dy, dx, pass.n, outgoing.accumulate),
+            None => pool::average_backward(&geometry, dy, dx, pass.n, outgoing.accumulate),
         }
-        self.winners[id] = winner;
+        self.winners[id] = winners;
     }
 
     /// Passes the gradient of an element-wise node on to one of its inputs, changed by `change`.

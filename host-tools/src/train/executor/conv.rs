@@ -2,10 +2,9 @@
 //! block of patches at a time.
 
 use super::depthwise;
-use super::direct::Direct;
+use super::direct::{Direct, InputGradient};
 use super::im2col::{Geometry, with_scratch};
 use super::types::{Perturbation, chunk, sum_partials};
-use crate::graph::Window;
 use crate::kernels::direct;
 use crate::kernels::gemm::{Matrix, gemm};
 use crate::kernels::simd::vectorize;
@@ -97,7 +96,8 @@ fn each_block(geometry: &Geometry, x: &[f32], mut work: impl FnMut(usize, usize,
     });
 }
 
-fn add_bias(y: &mut [f32], bias: Option<&[f32]>) {
+/// `y += bias`, row by row.
+pub(super) fn add_bias(y: &mut [f32], bias: Option<&[f32]>) {
     if let Some(bias) = bias {
         vectorize(|| {
             for row in y.chunks_exact_mut(bias.len()) {
@@ -121,55 +121,19 @@ pub(super) fn backward_input(
     if geometry.is_depthwise() {
         return depthwise::backward_input(geometry, dy, weight, dx, n, accumulate);
     }
-    // With stride 1 the gradient is itself a convolution, by the flipped kernel: no scattered adds.
-    let transposed = flipped(geometry);
-    let turned = transposed.map(|_| flip_weight(geometry, weight));
-    let flipped = transposed
-        .as_ref()
-        .zip(turned.as_ref())
-        .map(|(transposed, turned)| Prepared::new(transposed, turned));
-    let size = chunk(n);
+    let (way, size) = (InputGradient::new(geometry, weight), chunk(n));
     dx.par_chunks_mut(size * geometry.input.len()).zip(dy.par_chunks(size * geometry.output.len())).for_each(
         |(dx, dy)| {
             for (dx, dy) in dx.chunks_mut(geometry.input.len()).zip(dy.chunks(geometry.output.len())) {
-                match &flipped {
-                    Some(prepared) => prepared.image_forward(dy, None, dx, accumulate),
+                match &way {
+                    Some(way) => with_scratch([way.scratch(), 0], |scratch, _| {
+                        way.image(dy, dx, accumulate, scratch);
+                    }),
                     None => image_backward_input(geometry, dy, weight, dx, accumulate),
                 }
             }
         },
     );
-}
-
-/// The convolution that maps output gradients to input gradients, where there is one.
-fn flipped(geometry: &Geometry) -> Option<Geometry> {
-    let Window { kernel, stride, dilation, pad_begin, .. } = geometry.window;
-    if geometry.groups != 1 || stride != [1; 2] || dilation != [1; 2] {
-        return None;
-    }
-    let (input, output) = (geometry.output, geometry.input);
-    let mut window = Window { kernel, stride, dilation, pad_begin: [0; 2], pad_end: [0; 2] };
-    for (axis, size) in [(0, output.height), (1, output.width)] {
-        window.pad_begin[axis] = (kernel[axis] - 1).checked_sub(pad_begin[axis])?;
-        let have = [input.height, input.width][axis] + window.pad_begin[axis];
-        window.pad_end[axis] = (size + kernel[axis] - 1).checked_sub(have)?;
-    }
-    Some(Geometry { input, output, window, groups: 1 })
-}
-
-/// `[co, kh, kw, ci]` to `[ci, kh, kw, co]` with both window axes reversed.
-fn flip_weight(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
-    let (ci, co) = (geometry.input.channels, geometry.output.channels);
-    let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
-    let mut flipped = vec![0.0; weight.len()];
-    for (o, kernel) in weight.chunks_exact(taps * ci).enumerate() {
-        for (tap, values) in kernel.chunks_exact(ci).enumerate() {
-            for (i, value) in values.iter().enumerate() {
-                flipped[(i * taps + taps - 1 - tap) * co + o] = *value;
-            }
-        }
-    }
-    flipped
 }
 
 fn image_backward_input(geometry: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: bool) {

@@ -1,6 +1,7 @@
 //! Fully connected layers forward and backward, with their two kinds of noise.
 
-use super::conv::column_sums;
+use super::conv::{add_bias, column_sums};
+use super::im2col::with_scratch;
 use super::types::{Perturbation, TASKS};
 use crate::kernels::gemm::{Matrix, gemm};
 use crate::kernels::simd::vectorize;
@@ -30,44 +31,61 @@ pub(super) fn forward(
     perturbation: Perturbation<'_>,
     y: &mut [f32],
 ) -> Vec<f32> {
-    multiply(geometry, x, weight, y);
+    multiply(geometry, x, weight, bias, y);
     let mut deviation = Vec::new();
     match perturbation {
         Perturbation::None => {}
         Perturbation::Flipout { delta, input_signs, output_signs } => {
-            let mut noise = vec![0.0; y.len()];
-            multiply(geometry, &product(x, input_signs), delta, &mut noise);
-            for ((y, noise), sign) in y.iter_mut().zip(&noise).zip(output_signs) {
-                *y += noise * sign;
-            }
+            let rows = rows_per_task(y.len() / geometry.outputs);
+            y.par_chunks_mut(rows * geometry.outputs)
+                .zip(x.par_chunks(rows * geometry.inputs))
+                .zip(input_signs.par_chunks(rows * geometry.inputs))
+                .zip(output_signs.par_chunks(rows * geometry.outputs))
+                .for_each(|(((y, x), s), r)| add_flipout(geometry, x, s, delta, r, y));
         }
         Perturbation::Local { variance, eps } => {
             deviation.resize(y.len(), 0.0);
-            multiply(geometry, &product(x, x), variance, &mut deviation);
+            multiply(geometry, &product(x, x), variance, None, &mut deviation);
             for ((y, variance), eps) in y.iter_mut().zip(&mut deviation).zip(eps) {
                 *variance = variance.max(0.0).sqrt();
                 *y += *variance * eps;
             }
         }
     }
-    if let Some(bias) = bias {
-        vectorize(|| {
-            for row in y.chunks_exact_mut(bias.len()) {
-                for (y, b) in row.iter_mut().zip(bias) {
-                    *y += b;
-                }
-            }
-        });
-    }
     deviation
 }
 
-/// `y = x weight^T`.
-fn multiply(Geometry { inputs, outputs }: Geometry, x: &[f32], weight: &[f32], y: &mut [f32]) {
+/// `y = x weight^T + bias`.
+fn multiply(
+    Geometry { inputs, outputs }: Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     let rows = rows_per_task(y.len() / outputs);
     y.par_chunks_mut(rows * outputs).zip(x.par_chunks(rows * inputs)).for_each(|(y, x)| {
         let sizes = [y.len() / outputs, outputs, inputs];
         gemm(sizes, Matrix::rows(x, inputs), Matrix::transposed(weight, inputs), y, outputs, false);
+        add_bias(y, bias);
+    });
+}
+
+/// `y += ((x * s) delta^T) * r`.
+fn add_flipout(
+    Geometry { inputs, outputs }: Geometry,
+    x: &[f32],
+    s: &[f32],
+    delta: &[f32],
+    r: &[f32],
+    y: &mut [f32],
+) {
+    with_scratch([x.len(), y.len()], |signed, noise| {
+        vectorize(|| signed.iter_mut().zip(x).zip(s).for_each(|((signed, x), s)| *signed = x * s));
+        let sizes = [y.len() / outputs, outputs, inputs];
+        let (x, delta) = (Matrix::rows(signed, inputs), Matrix::transposed(delta, inputs));
+        gemm(sizes, x, delta, noise, outputs, false);
+        vectorize(|| y.iter_mut().zip(noise).zip(r).for_each(|((y, noise), r)| *y += *noise * r));
     });
 }
 

@@ -2,7 +2,9 @@
 //! they serve.
 
 use super::im2col::Geometry;
-use crate::kernels::direct::Walk;
+use crate::graph::Window;
+use crate::kernels::direct::{self, Overlap, Walk};
+use crate::kernels::simd::vectorize;
 
 /// A convolution without groups and dilation, as a walk over an image that holds every window.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,7 @@ impl Direct {
             row_step: window.stride[0] * image_stride,
             column_step: window.stride[1] * input.channels,
         };
-        Some(Self { geometry: *geometry, walk, size })
+        Some(Self { geometry: *geometry, walk: longest_rows(walk), size })
     }
 
     /// Floats of the padded image; 0 if the image itself will do.
@@ -91,4 +93,122 @@ impl Direct {
         }
         scratch
     }
+}
+
+/// The same walk with its positions in as few rows as they will go: tiles never span two rows.
+const fn longest_rows(walk: Walk) -> Walk {
+    if walk.columns == 1 {
+        Walk { rows: 1, columns: walk.rows, column_step: walk.row_step, ..walk }
+    } else if walk.taps == 1 && walk.row_step == walk.columns * walk.column_step {
+        Walk { rows: 1, columns: walk.rows * walk.columns, ..walk }
+    } else {
+        walk
+    }
+}
+
+/// The way from output gradients to input gradients.
+pub(super) enum InputGradient {
+    /// With stride 1 it is itself a convolution, by the flipped kernel.
+    Flipped { direct: Direct, packed: Vec<f32> },
+    /// Each position's gradient is added onto its window: any stride, and where the input has so few
+    /// channels that a convolution that makes them would leave vectors empty.
+    Overlapping { direct: Direct, overlap: Overlap, packed: Vec<f32> },
+}
+
+impl InputGradient {
+    /// `None` for convolutions that have to go another way.
+    pub(super) fn new(geometry: &Geometry, weight: &[f32]) -> Option<Self> {
+        let mut packed = Vec::new();
+        if let Some(flipped) = flipped(geometry).filter(fills_vectors).as_ref().and_then(Direct::new) {
+            flipped.walk.pack(&flip_weight(geometry, weight), &mut packed);
+            return Some(Self::Flipped { direct: flipped, packed });
+        }
+        let direct = Direct::new(geometry)?;
+        let overlap = Overlap::new(&direct.walk);
+        overlap.pack(&direct.walk, weight, &mut packed);
+        Some(Self::Overlapping { direct, overlap, packed })
+    }
+
+    /// Floats of scratch.
+    pub(super) fn scratch(&self) -> usize {
+        match self {
+            Self::Flipped { direct, .. } => direct.scratch(),
+            Self::Overlapping { overlap, .. } => overlap.copies * overlap.copy_len,
+        }
+    }
+
+    /// One image; adds to `dx` if `accumulate`.
+    pub(super) fn image(&self, dy: &[f32], dx: &mut [f32], accumulate: bool, scratch: &mut [f32]) {
+        match self {
+            Self::Flipped { direct, packed } => {
+                let image = direct.image(dy, scratch);
+                direct::forward(&direct.walk, image, packed, None, dx, accumulate);
+            }
+            Self::Overlapping { direct, overlap, packed } => {
+                scratch.fill(0.0);
+                direct::input_gradient(&direct.walk, dy, packed, scratch);
+                vectorize(|| direct.sum_copies(scratch, overlap.copy_len, dx, accumulate));
+            }
+        }
+    }
+}
+
+impl Direct {
+    /// Adds up copies of the padded image, padding cut off.
+    #[inline(always)]
+    fn sum_copies(&self, copies: &[f32], copy_len: usize, dx: &mut [f32], accumulate: bool) {
+        let input = self.geometry.input;
+        let [top, left] = self.geometry.window.pad_begin;
+        let (row_len, stride) = (input.width * input.channels, self.walk.image_stride);
+        for (row, dx) in dx.chunks_exact_mut(row_len).enumerate() {
+            if !accumulate {
+                dx.fill(0.0);
+            }
+            // What no window reaches is in no copy, and has no gradient.
+            let start = (row + top) * stride + left * input.channels;
+            let len = (stride - left * input.channels).min(row_len).min(copy_len.saturating_sub(start));
+            for copy in copies.chunks_exact(copy_len).filter(|_| len > 0) {
+                for (dx, value) in dx[..len].iter_mut().zip(&copy[start..start + len]) {
+                    *dx += value;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a convolution that makes these outputs would use at least three quarters of its vectors.
+fn fills_vectors(geometry: &Geometry) -> bool {
+    let channels = geometry.output.channels;
+    4 * channels >= 3 * direct::padded(channels)
+}
+
+/// The convolution that maps output gradients to input gradients, where there is one.
+fn flipped(geometry: &Geometry) -> Option<Geometry> {
+    let Window { kernel, stride, dilation, pad_begin, .. } = geometry.window;
+    if geometry.groups != 1 || stride != [1; 2] || dilation != [1; 2] {
+        return None;
+    }
+    let (input, output) = (geometry.output, geometry.input);
+    let mut window = Window { kernel, stride, dilation, pad_begin: [0; 2], pad_end: [0; 2] };
+    for (axis, size) in [(0, output.height), (1, output.width)] {
+        window.pad_begin[axis] = (kernel[axis] - 1).checked_sub(pad_begin[axis])?;
+        let have = [input.height, input.width][axis] + window.pad_begin[axis];
+        window.pad_end[axis] = (size + kernel[axis] - 1).checked_sub(have)?;
+    }
+    Some(Geometry { input, output, window, groups: 1 })
+}
+
+/// `[co, kh, kw, ci]` to `[ci, kh, kw, co]` with both window axes reversed.
+fn flip_weight(geometry: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let (ci, co) = (geometry.input.channels, geometry.output.channels);
+    let taps = geometry.window.kernel[0] * geometry.window.kernel[1];
+    let mut flipped = vec![0.0; weight.len()];
+    for (o, kernel) in weight.chunks_exact(taps * ci).enumerate() {
+        for (tap, values) in kernel.chunks_exact(ci).enumerate() {
+            for (i, value) in values.iter().enumerate() {
+                flipped[(i * taps + taps - 1 - tap) * co + o] = *value;
+            }
+        }
+    }
+    flipped
 }

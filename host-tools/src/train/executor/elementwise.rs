@@ -3,6 +3,7 @@
 use super::plan::derivative_from_output;
 use super::types::TASKS;
 use crate::graph::{Activation, NodeId};
+use crate::kernels::relu;
 use crate::kernels::simd::vectorize;
 use crate::train::random::mix;
 use rayon::prelude::*;
@@ -37,6 +38,33 @@ pub(super) fn activate(activation: Activation, y: &mut [f32]) {
         Activation::Relu6 => vectorize(|| y.iter_mut().for_each(|y| *y = y.clamp(0.0, 6.0))),
         _ => y.iter_mut().for_each(|y| *y = activation.value(*y)),
     });
+}
+
+/// Where a ReLU ends, if it is one.
+pub(super) const fn relu_cap(activation: Activation) -> Option<f32> {
+    match activation {
+        Activation::Relu => Some(f32::INFINITY),
+        Activation::Relu6 => Some(6.0),
+        _ => None,
+    }
+}
+
+/// `y = clamp(y, 0, cap)`, with its derivative in `bits`.
+pub(super) fn relu(cap: f32, y: &mut [f32], bits: &mut [u16]) {
+    let len = task_len(y.len());
+    let bits = &mut bits[..y.len().div_ceil(relu::BITS)];
+    y.par_chunks_mut(len)
+        .zip(bits.par_chunks_mut(len / relu::BITS))
+        .for_each(|(y, bits)| relu::relu(y, cap, bits));
+}
+
+/// `d *= ReLU'`, from the bits that [`relu`] left.
+pub(super) fn relu_backward(d: &mut [f32], bits: &[u16]) {
+    let len = task_len(d.len());
+    let bits = &bits[..d.len().div_ceil(relu::BITS)];
+    d.par_chunks_mut(len)
+        .zip(bits.par_chunks(len / relu::BITS))
+        .for_each(|(d, bits)| relu::relu_backward(d, bits));
 }
 
 /// `d *= activation'`, from the activation's output for ReLU and ReLU6, else from its input.

@@ -1,7 +1,7 @@
 //! Forward of one node.
 
 use super::types::{Pass, Perturbation, Place, read_write};
-use super::{Executor, batch_norm, conv, dense, elementwise, pool};
+use super::{Executor, batch_norm, conv, dense, elementwise, max_pool, pool};
 use crate::error::Result;
 use crate::graph::{NodeId, Op, Params};
 use ndarray::ArrayD;
@@ -35,9 +35,14 @@ impl Executor {
             Op::BatchNorm { eps, .. } => {
                 self.forward_batch_norm(id, params, inputs, n, eps, batch_statistics, &target)?;
             }
+            Op::Activation(_) if self.layout.absorbed[id] => {}
             Op::Activation(activation) => {
                 self.copy_input(id, inputs, n, &target);
-                elementwise::activate(activation, &mut self.activations[target]);
+                let (y, bits) = (&mut self.activations[target], &mut self.relu_bits[id]);
+                match elementwise::relu_cap(activation) {
+                    Some(cap) if !bits.is_empty() => elementwise::relu(cap, y, bits),
+                    _ => elementwise::activate(activation, y),
+                }
             }
             Op::Dropout { rate } => {
                 self.copy_input(id, inputs, n, &target);
@@ -49,10 +54,12 @@ impl Executor {
             Op::Add => self.forward_add(id, inputs, n, &target),
             Op::MaxPool(_) => {
                 let (geometry, source) = (self.pool_geometry(id), self.source(id, 0, n));
-                let winner = &mut self.winners[id];
-                winner.resize(target.len(), 0);
+                let relu = self.layout.pools_relu(&self.graph, id);
                 let (x, y) = read_write(&mut self.activations, inputs, &source, &target);
-                pool::max_forward(&geometry, x, y, winner, n);
+                match &mut self.winners[id] {
+                    Some(winners) => winners.forward(&geometry, relu, x, y, n),
+                    None => max_pool::Winners::new(&geometry, n).forward(&geometry, relu, x, y, n),
+                }
             }
             Op::AvgPool { .. } | Op::GlobalAvgPool => {
                 let (geometry, source) = (self.pool_geometry(id), self.source(id, 0, n));

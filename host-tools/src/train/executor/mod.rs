@@ -14,8 +14,10 @@ mod direct;
 mod elementwise;
 mod forward;
 mod im2col;
+mod max_pool;
 mod plan;
 mod pool;
+mod times;
 mod types;
 
 #[cfg(test)]
@@ -23,10 +25,13 @@ mod tests;
 
 #[cfg(feature = "gpu")]
 pub(super) use elementwise::drop_out;
-pub use types::{Gradients, Pass, Perturbation, Trainable};
+pub use plan::part_examples;
+pub use times::Times;
+pub use types::{Gradients, Pass, Perturbation, Trainable, on_pool};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op, Params, Shape, Window};
+use crate::kernels::relu;
 use plan::{Layout, layout, needs_gradient};
 use std::ops::Range;
 use types::Place;
@@ -45,9 +50,13 @@ pub struct Executor {
     /// Batch statistics of each batch-norm node in the last training pass.
     statistics: Vec<batch_norm::Statistics>,
     /// Winning taps of each max-pool node in the last training pass.
-    winners: Vec<Vec<u16>>,
+    winners: Vec<Option<max_pool::Winners>>,
+    /// Derivative of each ReLU node in the last training pass, where the layout says so.
+    relu_bits: Vec<Vec<u16>>,
     /// Standard deviations of the first layer's outputs in the last pass, local reparameterization.
     deviation: Vec<f32>,
+    /// What each node took in the last pass, if that is measured.
+    times: Option<Vec<Times>>,
 }
 
 impl Executor {
@@ -71,7 +80,9 @@ impl Executor {
             graph.first_weighted()?;
         }
         let layout = layout(graph, trainable);
-        Ok(Self {
+        let words = |id: NodeId| (graph.nodes[id].shape.len() * max_batch).div_ceil(relu::BITS);
+        let relu_bits = (0..graph.nodes.len()).map(|id| vec![0; if layout.bits[id] { words(id) } else { 0 }]);
+        let mut executor = Self {
             graph: graph.clone(),
             max_batch,
             trainable,
@@ -80,10 +91,18 @@ impl Executor {
             activations: vec![0.0; layout.activation_floats * max_batch],
             gradients: vec![0.0; layout.gradient_floats * max_batch],
             statistics: vec![batch_norm::Statistics::default(); graph.nodes.len()],
-            winners: vec![Vec::new(); graph.nodes.len()],
+            winners: vec![None; graph.nodes.len()],
+            relu_bits: relu_bits.collect(),
             deviation: Vec::new(),
+            times: None,
             layout,
-        })
+        };
+        for id in 0..graph.nodes.len() {
+            if executor.needs[id] && matches!(graph.nodes[id].op, Op::MaxPool(_)) {
+                executor.winners[id] = Some(max_pool::Winners::new(&executor.pool_geometry(id), max_batch));
+            }
+        }
+        Ok(executor)
     }
 
     /// The graph that it runs.
@@ -98,10 +117,12 @@ impl Executor {
         self.max_batch
     }
 
-    /// Bytes of planned activations and gradients.
+    /// Bytes of planned activations and gradients, and of what is saved of ReLU and max pooling.
     #[must_use]
     pub fn planned_bytes(&self) -> usize {
-        4 * (self.activations.len() + self.gradients.len())
+        let winners: usize = self.winners.iter().flatten().map(max_pool::Winners::bytes).sum();
+        let bits: usize = self.relu_bits.iter().map(|bits| 2 * bits.len()).sum();
+        4 * (self.activations.len() + self.gradients.len()) + winners + bits
     }
 
     /// Outputs `[n, out]` for inputs `[n, h, w, c]`, with running batch-norm statistics.
@@ -110,14 +131,18 @@ impl Executor {
     /// If `n` is zero or beyond the batch size, the inputs are not of that many examples, or a
     /// parameter is missing.
     pub fn infer(&mut self, params: &Params, inputs: &[f32], n: usize) -> Result<&[f32]> {
-        self.infer_each(params, inputs, n, &mut |_, _| ())?;
+        self.check_inputs(inputs, n)?;
+        on_pool(|| {
+            (0..self.graph.nodes.len())
+                .try_for_each(|id| self.forward_node(id, params, inputs, n, &Pass::default(), false))
+        })?;
         Ok(self.output(n))
     }
 
     /// As [`Self::infer`]; shows every node's output `[n, h, w, c]` as soon as it is there.
     ///
     /// # Errors
-    /// As [`Self::infer`].
+    /// As [`Self::infer`], and if the executor is one for training, which leaves some outputs out.
     pub fn infer_each(
         &mut self,
         params: &Params,
@@ -125,6 +150,9 @@ impl Executor {
         n: usize,
         visit: &mut dyn FnMut(NodeId, &[f32]),
     ) -> Result<()> {
+        if self.trainable != Trainable::None {
+            return Err(Error::invalid("executor", "one for training", "one for inference"));
+        }
         self.check_inputs(inputs, n)?;
         for id in 0..self.graph.nodes.len() {
             self.forward_node(id, params, inputs, n, &Pass::default(), false)?;
@@ -141,9 +169,11 @@ impl Executor {
     pub fn forward(&mut self, params: &Params, inputs: &[f32], n: usize, pass: &Pass<'_>) -> Result<&[f32]> {
         self.check_inputs(inputs, n)?;
         self.check_perturbation(pass, n)?;
-        for id in 0..self.graph.nodes.len() {
-            self.forward_node(id, params, inputs, n, pass, self.trainable == Trainable::All)?;
-        }
+        let batch_statistics = self.trainable == Trainable::All;
+        on_pool(|| {
+            (0..self.graph.nodes.len())
+                .try_for_each(|id| self.timed_forward(id, params, inputs, n, pass, batch_statistics))
+        })?;
         Ok(self.output(n))
     }
 
@@ -168,13 +198,13 @@ impl Executor {
             return Err(Error::invalid("output gradient", found, expected));
         }
         let mut written = vec![false; self.graph.nodes.len()];
-        for id in (1..self.graph.nodes.len()).rev() {
-            if self.needs[id] {
-                let pass = backward::BackwardPass { params, inputs, output_gradient, n, pass };
-                self.backward_node(id, &pass, &mut written, gradients)?;
-            }
-        }
-        Ok(())
+        let pass = backward::BackwardPass { params, inputs, output_gradient, n, pass };
+        on_pool(|| {
+            (1..self.graph.nodes.len()).rev().try_for_each(|id| match self.needs[id] {
+                true => self.backward_node(id, &pass, &mut written, gradients),
+                false => Ok(()),
+            })
+        })
     }
 
     /// Moves the running statistics of batch norm towards those of the last training pass:

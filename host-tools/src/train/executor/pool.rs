@@ -1,9 +1,9 @@
-//! Pooling forward and backward.
+//! Geometry of pooling, and mean pooling forward and backward.
 
 use super::types::chunk;
 use crate::graph::{Shape, Window};
+use crate::kernels::simd::vectorize;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Sizes of one pooling layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,96 +15,82 @@ pub(super) struct Geometry {
     pub count_padding: bool,
 }
 
+/// A window element: its number, and where its first channel lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tap {
+    pub number: usize,
+    pub at: usize,
+}
+
 impl Geometry {
-    /// The window elements of output row or column `out` that lie inside the input, as input indices.
-    fn inside(&self, out: usize, axis: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
-        let size = [self.input.height, self.input.width][axis] as isize;
-        let start = (out * self.window.stride[axis]) as isize - self.window.pad_begin[axis] as isize;
-        let dilation = self.window.dilation[axis];
-        let taps: Range<usize> = 0..self.window.kernel[axis];
-        taps.map(move |tap| (tap, start + (tap * dilation) as isize))
-            .filter(move |&(_, at)| at >= 0 && at < size)
-            .map(|(tap, at)| (tap, at as usize))
+    /// Elements of a window.
+    pub(super) const fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
     }
 
-    /// Visits output positions: `visit(offset of the output's channels, [(tap, offset of the input's)])`.
-    fn each(&self, mut visit: impl FnMut(usize, &[(usize, usize)])) {
-        let mut taps = Vec::with_capacity(self.window.kernel[0] * self.window.kernel[1]);
+    /// Visits output positions in order: `visit(offset of the output's channels, offset of the window,
+    /// its taps relative to that)`.
+    #[inline(always)]
+    pub(super) fn each(&self, mut visit: impl FnMut(usize, usize, &[Tap])) {
+        let whole = self.taps_from(0, 0, |_, _| true);
         for row in 0..self.output.height {
+            let y = self.start(row, 0);
             for column in 0..self.output.width {
-                taps.clear();
-                for (ky, y) in self.inside(row, 0) {
-                    for (kx, x) in self.inside(column, 1) {
-                        let at = (y * self.input.width + x) * self.input.channels;
-                        taps.push((ky * self.window.kernel[1] + kx, at));
-                    }
-                }
-                visit((row * self.output.width + column) * self.output.channels, &taps);
+                let x = self.start(column, 1);
+                let to = (row * self.output.width + column) * self.output.channels;
+                let edge;
+                let (window, taps) = if self.is_inside(y, 0) && self.is_inside(x, 1) {
+                    (self.offset(y, x), &whole)
+                } else {
+                    let (height, width) = (self.input.height as isize, self.input.width as isize);
+                    edge = self.taps_from(y, x, |y, x| (0..height).contains(&y) && (0..width).contains(&x));
+                    (0, &edge)
+                };
+                // The only call: what is called from two places is not inlined, and then not vectorised.
+                visit(to, window, taps);
             }
         }
     }
 
-    fn divisor(&self, taps: usize) -> f32 {
-        let all = self.window.kernel[0] * self.window.kernel[1];
-        (if self.count_padding { all } else { taps.max(1) }) as f32
+    fn start(&self, out: usize, axis: usize) -> isize {
+        (out * self.window.stride[axis]) as isize - self.window.pad_begin[axis] as isize
     }
-}
 
-/// Maximum of each window; `winner` remembers which tap had it, the first of equal ones.
-pub(super) fn max_forward(geometry: &Geometry, x: &[f32], y: &mut [f32], winner: &mut [u16], n: usize) {
-    let (size, channels) = (chunk(n), geometry.output.channels);
-    let (inputs, outputs) = (geometry.input.len(), geometry.output.len());
-    y.par_chunks_mut(size * outputs)
-        .zip(winner.par_chunks_mut(size * outputs))
-        .zip(x.par_chunks(size * inputs))
-        .for_each(|((y, winner), x)| {
-            let images = y.chunks_mut(outputs).zip(winner.chunks_mut(outputs)).zip(x.chunks(inputs));
-            for ((y, winner), x) in images {
-                geometry.each(|to, taps| {
-                    let (y, winner) = (&mut y[to..to + channels], &mut winner[to..to + channels]);
-                    y.fill(f32::NEG_INFINITY);
-                    for &(tap, from) in taps {
-                        for ((y, winner), x) in y.iter_mut().zip(winner.iter_mut()).zip(&x[from..]) {
-                            let better = *x > *y;
-                            *y = if better { *x } else { *y };
-                            *winner = if better { tap as u16 } else { *winner };
-                        }
-                    }
-                });
-            }
-        });
-}
+    /// Whether a window that starts here reaches over neither border.
+    fn is_inside(&self, start: isize, axis: usize) -> bool {
+        let reach = (self.window.kernel[axis] - 1) * self.window.dilation[axis];
+        start >= 0 && start as usize + reach < [self.input.height, self.input.width][axis]
+    }
 
-/// The gradient goes to the winner of each window.
-pub(super) fn max_backward(
-    geometry: &Geometry,
-    dy: &[f32],
-    winner: &[u16],
-    dx: &mut [f32],
-    n: usize,
-    accumulate: bool,
-) {
-    let (size, channels) = (chunk(n), geometry.output.channels);
-    let (inputs, outputs) = (geometry.input.len(), geometry.output.len());
-    dx.par_chunks_mut(size * inputs)
-        .zip(winner.par_chunks(size * outputs))
-        .zip(dy.par_chunks(size * outputs))
-        .for_each(|((dx, winner), dy)| {
-            if !accumulate {
-                dx.fill(0.0);
-            }
-            let images = dx.chunks_mut(inputs).zip(winner.chunks(outputs)).zip(dy.chunks(outputs));
-            for ((dx, winner), dy) in images {
-                geometry.each(|from, taps| {
-                    let (winner, dy) = (&winner[from..from + channels], &dy[from..from + channels]);
-                    for &(tap, to) in taps {
-                        for ((dx, winner), dy) in dx[to..].iter_mut().zip(winner).zip(dy) {
-                            *dx += if usize::from(*winner) == tap { *dy } else { 0.0 };
-                        }
-                    }
-                });
-            }
-        });
+    fn offset(&self, y: isize, x: isize) -> usize {
+        (y as usize * self.input.width + x as usize) * self.input.channels
+    }
+
+    /// The taps of a window that starts here, as far as they are `inside`.
+    pub(super) fn taps_from(&self, y: isize, x: isize, inside: impl Fn(isize, isize) -> bool) -> Vec<Tap> {
+        let [dilation_h, dilation_w] = self.window.dilation;
+        let place = |number| {
+            let (ky, kx) = (number / self.window.kernel[1], number % self.window.kernel[1]);
+            (number, y + (ky * dilation_h) as isize, x + (kx * dilation_w) as isize)
+        };
+        let taps = (0..self.taps()).map(place).filter(|&(_, y, x)| inside(y, x));
+        taps.map(|(number, y, x)| Tap { number, at: self.offset(y, x) }).collect()
+    }
+
+    /// Whether the windows share no element and none reaches over the border.
+    pub(super) fn is_tiling(&self) -> bool {
+        let Window { kernel, stride, dilation, pad_begin, .. } = self.window;
+        let (input, output) = (self.input, self.output);
+        kernel == stride
+            && dilation == [1; 2]
+            && pad_begin == [0; 2]
+            && output.height * kernel[0] <= input.height
+            && output.width * kernel[1] <= input.width
+    }
+
+    fn divisor(&self, taps: usize) -> f32 {
+        (if self.count_padding { self.taps() } else { taps.max(1) }) as f32
+    }
 }
 
 /// Mean of each window.
@@ -113,18 +99,20 @@ pub(super) fn average_forward(geometry: &Geometry, x: &[f32], y: &mut [f32], n: 
     let (inputs, outputs) = (geometry.input.len(), geometry.output.len());
     y.par_chunks_mut(size * outputs).zip(x.par_chunks(size * inputs)).for_each(|(y, x)| {
         for (y, x) in y.chunks_mut(outputs).zip(x.chunks(inputs)) {
-            geometry.each(|to, taps| {
-                let y = &mut y[to..to + channels];
-                y.fill(0.0);
-                for &(_, from) in taps {
-                    for (y, x) in y.iter_mut().zip(&x[from..]) {
-                        *y += x;
+            vectorize(|| {
+                geometry.each(|to, window, taps| {
+                    let y = &mut y[to..to + channels];
+                    y.fill(0.0);
+                    for tap in taps {
+                        for (y, x) in y.iter_mut().zip(&x[window + tap.at..]) {
+                            *y += x;
+                        }
                     }
-                }
-                let divisor = geometry.divisor(taps.len());
-                for y in y {
-                    *y /= divisor;
-                }
+                    let divisor = geometry.divisor(taps.len());
+                    for y in y {
+                        *y /= divisor;
+                    }
+                });
             });
         }
     });
@@ -139,13 +127,15 @@ pub(super) fn average_backward(geometry: &Geometry, dy: &[f32], dx: &mut [f32], 
             dx.fill(0.0);
         }
         for (dx, dy) in dx.chunks_mut(inputs).zip(dy.chunks(outputs)) {
-            geometry.each(|from, taps| {
-                let divisor = geometry.divisor(taps.len());
-                for &(_, to) in taps {
-                    for (dx, dy) in dx[to..].iter_mut().zip(&dy[from..from + channels]) {
-                        *dx += dy / divisor;
+            vectorize(|| {
+                geometry.each(|from, window, taps| {
+                    let divisor = geometry.divisor(taps.len());
+                    for tap in taps {
+                        for (dx, dy) in dx[window + tap.at..].iter_mut().zip(&dy[from..from + channels]) {
+                            *dx += dy / divisor;
+                        }
                     }
-                }
+                });
             });
         }
     });

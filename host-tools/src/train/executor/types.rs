@@ -131,6 +131,12 @@ pub(super) fn read_write<'a>(
     }
 }
 
+/// Runs `work` on a thread of the pool: what it splits up is then handed from worker to worker, without
+/// waking and waiting for the caller's thread each time.
+pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// Tasks that a batch is split into, whatever the number of threads: sums over tasks are made in the
 /// order of the tasks, so that results do not depend on the threads.
 pub(super) const TASKS: usize = 16;

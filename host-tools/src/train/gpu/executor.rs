@@ -140,6 +140,10 @@ impl Engine for GpuExecutor {
         &self.graph
     }
 
+    fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
     fn infer(&mut self, params: &Params, inputs: &[f32], n: usize) -> Result<&[f32]> {
         self.check_inputs(inputs, n)?;
         self.upload(params);

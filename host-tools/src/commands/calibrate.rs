@@ -1,0 +1,184 @@
+//! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
+
+use super::common::{
+    DataDirArg, SampleArgs, SplitArg, check_artifact, load_split, print_result, read_artifact,
+};
+use crate::calibrate::{Options, Share, Summary, calibrate, parts};
+use crate::error::{Error, Result};
+use crate::files::write_atomic;
+use clap::{Args, ValueEnum};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use stf_bnn::uncertainty::{Penalty, Score};
+
+/// Fit temperature, prediction sets, abstention and drift monitor of an artifact, through the device's own runtime
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// The .stf file
+    pub model: PathBuf,
+    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    #[arg(long, value_name = "NAME|PATH")]
+    pub data: String,
+    /// Which part of the data; never the test part that figures are reported on
+    #[arg(long, value_enum, default_value_t = SplitArg::Calibration)]
+    pub split: SplitArg,
+    /// Where to write [default: over the model]
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    samples: SampleArgs,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
+    #[command(flatten)]
+    data_dir: DataDirArg,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to calibrate for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Calibration")]
+pub struct CalibrationArgs {
+    /// Share of prediction sets that may miss the label; may be given several times [default: 0.01, 0.05 and 0.1 where the examples suffice]
+    #[arg(long, value_name = "A")]
+    alpha: Vec<Share>,
+    /// One threshold a class, so that each class is covered as often
+    #[arg(long)]
+    class_conditional: bool,
+    /// Randomize APS and RAPS sets: exact coverage, but sets may be empty
+    #[arg(long)]
+    randomized_sets: bool,
+    /// RAPS: penalty for each class beyond --raps-rank
+    #[arg(long, value_name = "X", default_value_t = 0.01, value_parser = parse_penalty)]
+    raps_lambda: f32,
+    /// RAPS: classes without penalty
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    raps_rank: u16,
+    /// Uncertainty score of abstention and drift monitor
+    #[arg(long, value_enum, default_value_t = ScoreArg::PredictiveEntropy)]
+    score: ScoreArg,
+    /// Greatest share of wrong ones among accepted predictions [default: 0.02 where it can be certified]
+    #[arg(long, value_name = "R")]
+    risk: Option<Share>,
+    /// Confidence in --risk
+    #[arg(long, value_name = "C", default_value = "0.95")]
+    confidence: Share,
+    /// Greatest probability that the drift monitor ever raises a false alarm
+    #[arg(long, value_name = "P", default_value = "0.01")]
+    false_alarm: Share,
+}
+
+fn parse_penalty(text: &str) -> std::result::Result<f32, String> {
+    let penalty = text.parse().ok().filter(|x: &f32| x.is_finite() && *x >= 0.0);
+    penalty.ok_or_else(|| "expected a number that is not negative".to_string())
+}
+
+/// Command-line form of [`Score`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ScoreArg {
+    /// One minus the greatest mean probability.
+    MaxProbability,
+    /// Entropy of the mean probabilities: total uncertainty.
+    PredictiveEntropy,
+    /// Mean entropy of the draws: aleatoric uncertainty.
+    ExpectedEntropy,
+    /// The difference of the two: epistemic uncertainty.
+    MutualInformation,
+}
+
+impl CalibrationArgs {
+    /// The options, for predictions sampled with `config`.
+    #[must_use]
+    pub fn options(&self, config: stf_bnn::Config) -> Options {
+        let defaults = Options { config, ..Options::default() };
+        let mut options = Options {
+            class_conditional: self.class_conditional,
+            randomized: self.randomized_sets,
+            penalty: Penalty { lambda: self.raps_lambda, rank: self.raps_rank },
+            score: match self.score {
+                ScoreArg::MaxProbability => Score::MaxProbability,
+                ScoreArg::PredictiveEntropy => Score::PredictiveEntropy,
+                ScoreArg::ExpectedEntropy => Score::ExpectedEntropy,
+                ScoreArg::MutualInformation => Score::MutualInformation,
+            },
+            confidence: self.confidence,
+            false_alarm: self.false_alarm,
+            ..defaults
+        };
+        if !self.alpha.is_empty() {
+            options.alphas.share.clone_from(&self.alpha);
+            options.alphas.share.sort_unstable();
+            options.alphas.share.dedup();
+            options.alphas.asked = true;
+        }
+        if let Some(risk) = self.risk {
+            options.risk.share = risk;
+            options.risk.asked = true;
+        }
+        options
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// If artifact and data do not fit each other, there are too few examples for what was asked, or the
+/// disk refuses.
+pub fn run(args: &CalibrateArgs) -> Result<()> {
+    if args.split == SplitArg::Test {
+        return Err(Error::invalid("--split", "test", "a part that no figure is reported on"));
+    }
+    let bytes = read_artifact(&args.model)?;
+    let seed = check_artifact(&args.model, &bytes)?.manifest().provenance.seed;
+    let data = load_split(&args.data, args.split, seed, &args.data_dir, None)?;
+    let (fit, certify) = parts(&data, seed)?;
+    let options = args.calibration.options(args.samples.config());
+    let (file, summary) = calibrate(&bytes, &fit, &certify, &options)?;
+    let out = args.out.as_ref().unwrap_or(&args.model);
+    write_atomic(out, |writer| writer.write_all(&file))?;
+    print_result(args.json, &summary, text)
+}
+
+/// The summary as lines.
+#[must_use]
+pub fn text(summary: &Summary) -> String {
+    let mut text = format!(
+        "calibrated on {} + {} examples, {} samples: temperature {:.3}, NLL {:.4} -> {:.4}, ECE {:.4} -> {:.4}\n",
+        summary.fit_examples,
+        summary.certify_examples,
+        summary.num_samples,
+        summary.temperature,
+        summary.before.nll,
+        summary.after.nll,
+        summary.before.ece,
+        summary.after.ece
+    );
+    // Writing to a string cannot fail.
+    for set in &summary.sets {
+        let _ = writeln!(
+            text,
+            "  prediction sets {:<4} alpha {}: score at most {:.6}",
+            set.method, set.alpha, set.threshold
+        );
+    }
+    if let Some(a) = &summary.abstention {
+        let _ = writeln!(
+            text,
+            "  abstention: with confidence {}, at most {} of the accepted are wrong ({} up to {:.5}; here {:.1} % accepted, {:.2} % of them wrong)",
+            a.confidence,
+            a.risk,
+            summary.score,
+            a.threshold,
+            100.0 * a.coverage,
+            100.0 * a.observed_risk
+        );
+    }
+    if summary.drift {
+        let _ = writeln!(text, "  drift monitor on {}", summary.score);
+    }
+    for notice in &summary.notices {
+        let _ = writeln!(text, "  {notice}");
+    }
+    text
+}

@@ -1,0 +1,115 @@
+//! Cortex-M cores with the DSP extension and an FPU (M4F, M7, M33): two multiplications an instruction.
+//!
+//! The feature `cortex-m-dsp` says that the core has both: no stable `cfg` does. Convolutions expand
+//! their input to i16 band by band, see [`conv`]; [`tile`] and [`plane`] are the inner loops.
+
+mod conv;
+mod dense;
+mod depthwise;
+mod elementwise;
+mod expand;
+mod fallback;
+mod finish;
+mod noisy;
+mod ops;
+mod plane;
+mod pool;
+mod tile;
+
+use super::cortex_m_plan as plan;
+use crate::artifact::{Clamp, Layer};
+use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
+use conv::Out;
+use fallback::Shape;
+
+/// Proof that this core has the DSP extension and an FPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kernels) struct Dsp(());
+
+impl Dsp {
+    /// Whoever enables the feature says that the core has both.
+    pub(in crate::kernels) const fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Calls `each` for every image and its outputs. `None` if one of the calls is, or a slice is too short.
+fn each_image<T>(
+    conv: &Conv<'_>,
+    outputs: &mut [T],
+    mut each: impl FnMut(&Conv<'_>, &mut [T]) -> Option<()>,
+) -> Option<()> {
+    let [x, y] = [conv.x, conv.y].map(|tensor| (tensor.len() as usize).max(1));
+    for image in 0..conv.input.len().checked_div(x)? {
+        let input = conv.input.get(image * x..(image + 1) * x)?;
+        each(&Conv { input, ..*conv }, outputs.get_mut(image * y..(image + 1) * y)?)?;
+    }
+    Some(())
+}
+
+impl Isa for Dsp {
+    fn name(self) -> &'static str {
+        "cortex-m-dsp"
+    }
+
+    fn scratch_values(self, layer: &Layer, _images: usize) -> usize {
+        plan::scratch_values(layer).max(reference::scratch_values(layer))
+    }
+
+    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+        let &Filter { values, bias, multiplier, .. } = filter;
+        let done = match &mut output {
+            Output::Int8 { y, zero_point, clamp } => {
+                let zero_point = *zero_point;
+                let done = each_image(conv, y, |conv, y| {
+                    conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
+                });
+                elementwise::clamp(y, *clamp);
+                done
+            }
+            Output::Sums(sums) => each_image(conv, sums, |conv, acc| {
+                conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
+            }),
+            // A first layer has one image, whatever the number of draws.
+            Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
+                noisy::conv2d(conv, filter, scratch, noisy)
+            }
+            Output::Noisy(_) | Output::Real(_) => None,
+        };
+        if done.is_none() {
+            Shape { conv: *conv, depthwise: false }.run(filter, &mut output);
+        }
+    }
+
+    fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+        let &Filter { values, bias, multiplier, .. } = filter;
+        let done = match &mut output {
+            Output::Int8 { y, zero_point, clamp } => {
+                let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
+                let done = each_image(conv, y, |conv, y| depthwise::depthwise(conv, values, scratch, &to, y));
+                elementwise::clamp(y, *clamp);
+                done
+            }
+            _ => None,
+        };
+        if done.is_none() {
+            Shape { conv: *conv, depthwise: true }.run(filter, &mut output);
+        }
+    }
+
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, mut output: Output<'_>) {
+        dense::run(dense, filter, &mut output);
+    }
+
+    fn max_pool(self, conv: &Conv<'_>, y: &mut [i8]) {
+        pool::max(conv, y);
+    }
+
+    fn avg_pool(self, conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
+        pool::average(conv, count_padding, clamp, y);
+    }
+
+    fn add(self, add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
+        elementwise::add(add, a, b, y);
+    }
+}

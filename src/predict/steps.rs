@@ -1,0 +1,210 @@
+//! Layers in a form that is quicker to read than the artifact's: fixed words in the workspace.
+
+use crate::artifact::{Blob, Clamp, Layer, Tensor, Weights, Window};
+
+/// Whether layers may be kept at all: devices do not even hold the code.
+pub(super) const KEEP: bool = cfg!(feature = "std");
+
+/// Words of one layer.
+pub(super) const WORDS: usize = 20;
+
+/// A layer as words; `None` if it does not fit, which no layer of today does.
+pub(super) fn encode(layer: &Layer) -> Option<[u32; WORDS]> {
+    let mut to = Writer { words: [0; WORDS], at: 0 };
+    match *layer {
+        Layer::Conv2d { input, output, window, weights, clamp } => {
+            to.word(0).tensor(input).tensor(output).window(window).weights(weights).clamp(clamp)
+        }
+        Layer::DepthwiseConv2d { input, output, window, weights, clamp } => {
+            to.word(1).tensor(input).tensor(output).window(window).weights(weights).clamp(clamp)
+        }
+        Layer::Dense { input, output, weights, clamp } => {
+            to.word(2).tensor(input).tensor(output).weights(weights).clamp(clamp)
+        }
+        Layer::MaxPool { input, output, window } => to.word(3).tensor(input).tensor(output).window(window),
+        Layer::AvgPool { input, output, window, count_padding, clamp } => {
+            to.word(4).tensor(input).tensor(output).window(window).word(count_padding.into()).clamp(clamp)
+        }
+        Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp } => to
+            .word(5)
+            .tensor(a)
+            .tensor(b)
+            .tensor(output)
+            .word(multiplier_a.to_bits())
+            .word(multiplier_b.to_bits())
+            .clamp(clamp),
+        Layer::Lookup { input, output, table } => to.word(6).tensor(input).tensor(output).blob(table),
+        Layer::DenseOutput { input, weights } => to.word(7).tensor(input).weights(weights),
+        Layer::Dequantize { input } => to.word(8).tensor(input),
+    };
+    (to.at <= WORDS).then_some(to.words)
+}
+
+/// What [`encode`] made words of.
+#[inline]
+pub(super) fn decode(words: &[u32; WORDS]) -> Option<Layer> {
+    let mut from = Reader { words, at: 0 };
+    Some(match from.word() {
+        kind @ (0 | 1) => {
+            let (input, output, window) = (from.tensor(), from.tensor(), from.window());
+            let (weights, clamp) = (from.weights(), from.clamp());
+            if kind == 0 {
+                Layer::Conv2d { input, output, window, weights, clamp }
+            } else {
+                Layer::DepthwiseConv2d { input, output, window, weights, clamp }
+            }
+        }
+        2 => Layer::Dense {
+            input: from.tensor(),
+            output: from.tensor(),
+            weights: from.weights(),
+            clamp: from.clamp(),
+        },
+        3 => Layer::MaxPool { input: from.tensor(), output: from.tensor(), window: from.window() },
+        4 => Layer::AvgPool {
+            input: from.tensor(),
+            output: from.tensor(),
+            window: from.window(),
+            count_padding: from.word() != 0,
+            clamp: from.clamp(),
+        },
+        5 => Layer::Add {
+            a: from.tensor(),
+            b: from.tensor(),
+            output: from.tensor(),
+            multiplier_a: f32::from_bits(from.word()),
+            multiplier_b: f32::from_bits(from.word()),
+            clamp: from.clamp(),
+        },
+        6 => Layer::Lookup { input: from.tensor(), output: from.tensor(), table: from.blob() },
+        7 => Layer::DenseOutput { input: from.tensor(), weights: from.weights() },
+        8 => Layer::Dequantize { input: from.tensor() },
+        _ => return None,
+    })
+}
+
+struct Writer {
+    words: [u32; WORDS],
+    at: usize,
+}
+
+impl Writer {
+    fn word(&mut self, word: u32) -> &mut Self {
+        if let Some(to) = self.words.get_mut(self.at) {
+            *to = word;
+        }
+        self.at += 1;
+        self
+    }
+
+    fn pair(&mut self, [low, high]: [u16; 2]) -> &mut Self {
+        self.word(u32::from(low) | u32::from(high) << 16)
+    }
+
+    fn tensor(&mut self, t: Tensor) -> &mut Self {
+        let last = [t.channels, u16::from(t.zero_point as u8)];
+        self.word(t.offset).word(t.scale.to_bits()).pair([t.height, t.width]).pair(last)
+    }
+
+    fn window(&mut self, w: Window) -> &mut Self {
+        self.pair(w.kernel).pair(w.stride).pair(w.dilation).pair(w.pad)
+    }
+
+    fn blob(&mut self, blob: Blob) -> &mut Self {
+        self.word(blob.offset).word(blob.len)
+    }
+
+    fn weights(&mut self, weights: Weights) -> &mut Self {
+        self.blob(weights.values).blob(weights.bias).blob(weights.multiplier)
+    }
+
+    fn clamp(&mut self, clamp: Clamp) -> &mut Self {
+        self.pair([u16::from(clamp.min as u8), u16::from(clamp.max as u8)])
+    }
+}
+
+struct Reader<'a> {
+    words: &'a [u32; WORDS],
+    at: usize,
+}
+
+impl Reader<'_> {
+    #[inline(always)]
+    fn word(&mut self) -> u32 {
+        let word = self.words.get(self.at).copied().unwrap_or_default();
+        self.at += 1;
+        word
+    }
+
+    #[inline(always)]
+    fn pair(&mut self) -> [u16; 2] {
+        let word = self.word();
+        [word as u16, (word >> 16) as u16]
+    }
+
+    #[inline(always)]
+    fn tensor(&mut self) -> Tensor {
+        let (offset, scale) = (self.word(), f32::from_bits(self.word()));
+        let ([height, width], [channels, zero_point]) = (self.pair(), self.pair());
+        Tensor { offset, height, width, channels, scale, zero_point: zero_point as i8 }
+    }
+
+    #[inline(always)]
+    fn window(&mut self) -> Window {
+        Window { kernel: self.pair(), stride: self.pair(), dilation: self.pair(), pad: self.pair() }
+    }
+
+    #[inline(always)]
+    fn blob(&mut self) -> Blob {
+        Blob { offset: self.word(), len: self.word() }
+    }
+
+    #[inline(always)]
+    fn weights(&mut self) -> Weights {
+        Weights { values: self.blob(), bias: self.blob(), multiplier: self.blob() }
+    }
+
+    #[inline(always)]
+    fn clamp(&mut self) -> Clamp {
+        let [min, max] = self.pair();
+        Clamp { min: min as i8, max: max as i8 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_layer_survives() {
+        let tensor = |i: u16| Tensor {
+            offset: 70_000 + u32::from(i),
+            height: i,
+            width: 65_535 - i,
+            channels: 300 + i,
+            scale: 0.25 / f32::from(i + 1),
+            zero_point: -128 + i as i8,
+        };
+        let (input, output, b) = (tensor(1), tensor(2), tensor(3));
+        let blob = |i: u32| Blob { offset: 1_000_000 + i, len: 77 + i };
+        let weights = Weights { values: blob(1), bias: blob(2), multiplier: blob(3) };
+        let clamp = Clamp { min: -128, max: 90 };
+        let window = Window { kernel: [3, 65_535], stride: [1, 2], dilation: [4, 5], pad: [6, 7] };
+        let (multiplier_a, multiplier_b) = (0.5, 1e-30);
+        let layers = [
+            Layer::Conv2d { input, output, window, weights, clamp },
+            Layer::DepthwiseConv2d { input, output, window, weights, clamp },
+            Layer::Dense { input, output, weights, clamp },
+            Layer::MaxPool { input, output, window },
+            Layer::AvgPool { input, output, window, count_padding: true, clamp },
+            Layer::Add { a: input, b, output, multiplier_a, multiplier_b, clamp },
+            Layer::Lookup { input, output, table: blob(9) },
+            Layer::DenseOutput { input, weights },
+            Layer::Dequantize { input },
+        ];
+        for layer in layers {
+            assert_eq!(decode(&encode(&layer).unwrap()), Some(layer));
+        }
+        assert_eq!(decode(&[u32::MAX; WORDS]), None);
+    }
+}
