@@ -149,7 +149,7 @@ impl Trainer<'_> {
         Ok(loss)
     }
 
-    fn apply(&self, state: &mut Stage1State, learning_rate: f32) {
+    fn apply(&mut self, state: &mut Stage1State, learning_rate: f32) {
         state.optimizer.advance();
         for (id, gradients) in self.gradients.total().nodes.iter().enumerate() {
             for (name, value) in state.params.nodes[id].tensors_mut() {

@@ -189,7 +189,7 @@ impl Trainer<'_> {
 
     /// Ends a step whose examples have the mean negative log likelihood `nll`; returns the objective.
     /// `kl_weight` is `T / N`, warmed up.
-    fn step(&self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
+    fn step(&mut self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
         let (mut d_mu, mut d_log_var) = self.likelihood_gradient(state)?;
         let config = self.config;
         let mu = kernel(self.graph, &state.params, self.node)?;
