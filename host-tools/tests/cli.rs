@@ -92,6 +92,16 @@ fn the_chain_gives_figures_and_predictions() {
     }
     assert_eq!(prediction, serde_json::from_str::<serde_json::Value>(&predict()).unwrap());
 
+    // The float network of the run folder, by the same command; an artifact runs on no GPU.
+    let run = folder.to_str().unwrap();
+    let float = ok(&["predict", run, image.to_str().unwrap(), "--json", "--seed", "3"]);
+    let float: serde_json::Value = serde_json::from_str(&float).unwrap();
+    assert!(float["samples"] == 8 && float["device"] == "cpu", "{float}");
+    let sum: f64 = float["probabilities"].as_array().unwrap().iter().filter_map(|p| p.as_f64()).sum();
+    assert!((sum - 1.0).abs() < 1e-5 && float["mutual_information"].as_f64().unwrap() >= 0.0, "{float}");
+    let gpu = fails(&["predict", model, image.to_str().unwrap(), "--device", "vulkan"]);
+    mentions(&gpu, &["vulkan for a .stf file", "run folder"]);
+
     let inspect = ok(&["inspect", model]);
     mentions(
         &inspect,
