@@ -17,6 +17,7 @@ pub fn network(name: &str) -> AlignedBytes {
         "vww_mobilenet" => mobilenet(),
         "ad01_ae" => autoencoder(),
         "resnet20" => resnet(3),
+        "lenet5" => lenet(),
         _ => panic!("network: found {name}, expected one of {NAMES:?}"),
     }
 }
@@ -58,6 +59,22 @@ fn dscnn() -> AlignedBytes {
     }
     net.global_pool();
     net.dense_output(12)
+}
+
+/// Not compared, but counted on microcontrollers.
+fn lenet() -> AlignedBytes {
+    let mut net = Net::new([28, 28, 1]);
+    net.conv(6, [5, 5], 1, true);
+    net.posterior(NoiseKind::Weights);
+    net.max_pool();
+    let window = Window { kernel: [5, 5], stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+    let output = net.place([10, 10, 16]);
+    let weights = net.weights(16, 150);
+    net.push(Layer::Conv2d { input: net.last, output, window, weights, clamp: FULL });
+    net.max_pool();
+    net.dense(120);
+    net.dense(84);
+    net.dense_output(10)
 }
 
 fn mobilenet() -> AlignedBytes {
@@ -169,6 +186,15 @@ impl Net {
         let output = self.place([height, width, self.last.channels]);
         let weights = self.weights(self.last.channels.into(), 9);
         self.push(Layer::DepthwiseConv2d { input: self.last, output, window, weights, clamp: FULL });
+    }
+
+    /// Halves both sides.
+    fn max_pool(&mut self) {
+        let window = Window { kernel: [2; 2], stride: [2; 2], dilation: [1; 2], pad: [0; 2] };
+        let Tensor { height, width, channels, .. } = self.last;
+        let output = self.place([height / 2, width / 2, channels]);
+        let output = Tensor { zero_point: self.last.zero_point, ..output };
+        self.push(Layer::MaxPool { input: self.last, output, window });
     }
 
     fn dense(&mut self, units: u16) {

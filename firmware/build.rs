@@ -37,9 +37,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         path if path.is_empty() => Vec::new(),
         path => read("STF_INPUTS", &path)?,
     };
+    let input_bytes = inputs.len();
     fs::write(out.join("inputs.bin"), inputs)?;
     let config = config()?;
-    fs::write(out.join("constants.rs"), constants(&model, &config)?)?;
+    let mut constants = constants(&model, &config)?;
+    constants += &format!("/// Bytes of all inputs.
+pub const INPUT_BYTES: usize = {input_bytes};
+");
+    fs::write(out.join("constants.rs"), constants)?;
     golden::write(&out, &setting("STF_GOLDEN", ""), &config)?;
     Ok(())
 }

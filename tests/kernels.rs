@@ -2,43 +2,9 @@
 
 mod common;
 
-use common::{Builder, Dice, predict};
-use stf_bnn::artifact::NoiseKind;
+use common::{LAYERS, layer_model, predict};
 use stf_bnn::kernels::Kernels;
-use stf_bnn::{AlignedBytes, Config, Model, Samples};
-
-/// Layers under test.
-const LAYERS: [&str; 7] = ["conv", "depthwise", "dense", "max pool", "average pool", "add", "lookup"];
-
-/// A Bayesian convolution (or dense layer), whose draws differ, then the layer under test, whose values
-/// are the outputs.
-fn model(layer: &str, seed: u64) -> AlignedBytes {
-    let mut dice = Dice(seed);
-    let mut size = |lo, hi| dice.int(lo, hi) as u16;
-    let mut b = Builder::new(seed, [size(1, 12), size(1, 12), size(1, 7)]);
-    b.extreme = seed % 2 == 1;
-    // Channel counts around the widths of vectors, and everything between.
-    let mut channels =
-        || [size(1, 70), [1, 8, 16, 24, 32, 48, 64, 128][usize::from(size(0, 7))]][usize::from(size(0, 1))];
-    if seed % 5 == 4 {
-        b.dense(channels());
-    } else {
-        b.conv(channels());
-    }
-    b.add_posterior(NoiseKind::Weights);
-    match layer {
-        "conv" => b.conv(channels()),
-        "depthwise" => b.depthwise(),
-        "dense" => b.dense(channels()),
-        "max pool" => b.max_pool(),
-        "average pool" => b.avg_pool(),
-        "add" => b.add(),
-        _ => b.lookup(),
-    }
-    b.dequantize();
-    let outputs = b.last.len() as u16;
-    b.finish(outputs)
-}
+use stf_bnn::{Config, Model, Samples};
 
 /// Every kernel set but the specification.
 fn others() -> impl Iterator<Item = Kernels> {
@@ -49,7 +15,7 @@ fn others() -> impl Iterator<Item = Kernels> {
 fn every_kernel_equals_the_specification() {
     for layer in LAYERS {
         for seed in 0..if layer == "conv" || layer == "depthwise" { 150 } else { 50 } {
-            let file = model(layer, seed);
+            let file = layer_model(layer, seed);
             let model = Model::from_bytes(&file).unwrap();
             let input = common::input(&model, seed);
             let config = |samples, tile, kernels, cache_mean| Config {

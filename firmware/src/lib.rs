@@ -16,7 +16,14 @@ pub use stack::stack_bytes;
 pub static MODEL: &[u8] = stf_bnn::include_model!(concat!(env!("OUT_DIR"), "/model.stf"));
 
 /// Test inputs, raw bytes one after another.
-pub static INPUTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/inputs.bin"));
+pub static INPUTS: &[u8] = &ALIGNED_INPUTS.0;
+
+/// A table of models lies at a multiple of 16.
+#[repr(align(16))]
+struct Aligned<T>(T);
+
+static ALIGNED_INPUTS: Aligned<[u8; INPUT_BYTES]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/inputs.bin")));
 
 /// What this is, for `Hello`.
 pub const BUILD: &str = concat!("stf-firmware ", env!("CARGO_PKG_VERSION"), " ", env!("STF_BOARD"));

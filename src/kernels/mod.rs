@@ -53,6 +53,12 @@ enum Kind {
     Base(Base),
     #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
     CortexM(arch::cortex_m::Dsp),
+    #[cfg(all(target_arch = "aarch64", feature = "std"))]
+    Neon(arch::aarch64::WithNeon),
+    #[cfg(all(target_arch = "aarch64", feature = "std"))]
+    Dotprod(arch::aarch64::WithDotprod),
+    #[cfg(all(target_arch = "aarch64", feature = "std"))]
+    I8mm(arch::aarch64::WithI8mm),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
     Avx2(arch::x86_64::Avx2),
     #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -68,6 +74,12 @@ macro_rules! each {
             Kind::Base($isa) => $call,
             #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
             Kind::CortexM($isa) => $call,
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kind::Neon($isa) => $call,
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kind::Dotprod($isa) => $call,
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            Kind::I8mm($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             Kind::Avx2($isa) => $call,
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
@@ -85,7 +97,7 @@ impl Kernels {
 
     /// Every name that [`by_name`](Self::by_name) knows on some CPU, fastest last.
     pub const NAMES: &'static [&'static str] =
-        &["reference", "cortex-m-dsp", "avx2", "avx-vnni", "avx512-vnni"];
+        &["reference", "cortex-m-dsp", "neon", "dotprod", "i8mm", "avx2", "avx-vnni", "avx512-vnni"];
 
     /// The fastest kernels of this CPU. With `std`, the environment variable `STF_KERNELS` forces one
     /// of [`Self::NAMES`]; one that this CPU cannot run is `reference`.
@@ -108,6 +120,12 @@ impl Kernels {
             "reference" => Some(Self::REFERENCE),
             #[cfg(all(feature = "cortex-m-dsp", not(target_os = "none")))]
             "cortex-m-dsp" => Some(Self(Kind::CortexM(arch::cortex_m::Dsp::new()))),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            "neon" => arch::aarch64::WithNeon::new().map(|isa| Self(Kind::Neon(isa))),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            "dotprod" => arch::aarch64::WithDotprod::new().map(|isa| Self(Kind::Dotprod(isa))),
+            #[cfg(all(target_arch = "aarch64", feature = "std"))]
+            "i8mm" => arch::aarch64::WithI8mm::new().map(|isa| Self(Kind::I8mm(isa))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]
             "avx2" => arch::x86_64::Avx2::new().map(|isa| Self(Kind::Avx2(isa))),
             #[cfg(all(target_arch = "x86_64", feature = "std"))]

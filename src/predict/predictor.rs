@@ -305,25 +305,17 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_mean(&mut self) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.layer(index, &mut layers)?;
+            let layer = self.next_layer(index, &mut layers)?;
             self.run_layer(index, &layer, &mut packed, 1)?;
         }
         Some(())
-    }
-
-    /// Layer `index`: as it is kept, or the next of the artifact's.
-    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
-        match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
-            _ => layers.next(),
-        }
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.layer(index, &mut layers)?;
+            let layer = self.next_layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -335,6 +327,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         Some(())
+    }
+
+    /// Layer `index`, from where it is quicker to read.
+    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
     }
 
     /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes

@@ -357,6 +357,39 @@ pub fn ruled(file: &AlignedBytes, rule: Adaptive<'_>) -> AlignedBytes {
 }
 
 /// A quantized input for a model.
+/// Layers under test.
+pub const LAYERS: [&str; 7] = ["conv", "depthwise", "dense", "max pool", "average pool", "add", "lookup"];
+
+/// A Bayesian convolution (or dense layer), whose draws differ, then the layer under test, whose values
+/// are the outputs.
+pub fn layer_model(layer: &str, seed: u64) -> AlignedBytes {
+    let mut dice = Dice(seed);
+    let mut size = |lo, hi| dice.int(lo, hi) as u16;
+    let mut b = Builder::new(seed, [size(1, 12), size(1, 12), size(1, 7)]);
+    b.extreme = seed % 2 == 1;
+    // Channel counts around the widths of vectors, and everything between.
+    let mut channels =
+        || [size(1, 70), [1, 8, 16, 24, 32, 48, 64, 128][usize::from(size(0, 7))]][usize::from(size(0, 1))];
+    if seed % 5 == 4 {
+        b.dense(channels());
+    } else {
+        b.conv(channels());
+    }
+    b.add_posterior(NoiseKind::Weights);
+    match layer {
+        "conv" => b.conv(channels()),
+        "depthwise" => b.depthwise(),
+        "dense" => b.dense(channels()),
+        "max pool" => b.max_pool(),
+        "average pool" => b.avg_pool(),
+        "add" => b.add(),
+        _ => b.lookup(),
+    }
+    b.dequantize();
+    let outputs = b.last.len() as u16;
+    b.finish(outputs)
+}
+
 pub fn input(model: &Model<'_>, seed: u64) -> Vec<i8> {
     let mut dice = Dice(seed);
     (0..model.manifest().input.tensor.len()).map(|_| dice.int(-128, 127) as i8).collect()

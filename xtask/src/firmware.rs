@@ -4,6 +4,7 @@
 use crate::c_firmware;
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
 use crate::elf;
+use crate::instructions::sizes;
 use crate::models::{Case, cases, same, stf_run};
 use crate::{golden, real};
 use std::io::{BufRead, BufReader};
@@ -19,7 +20,7 @@ pub struct Settings {
     pub seed: &'static str,
 }
 
-const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
+pub const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
 
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
 pub struct Processor {
@@ -84,6 +85,11 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     let first = cases.first().ok_or("no model")?;
+    table(first)?;
+    // Links only if nothing that predicts can panic.
+    let least = build(&M4, first, "predict", &DEFAULT)?;
+    let (code, _) = sizes(&least, &first.model)?;
+    println!("Cortex-M4F: no reachable panic; least program that predicts: code {code} bytes");
     OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))?;
     if arguments.is_empty() {
         goldens(first)?;
@@ -123,15 +129,28 @@ pub fn build(
 ) -> Result<PathBuf, String> {
     let inputs = target_dir().join("device-test/inputs.bin");
     write(&inputs, &embedded_inputs(case)?)?;
+    build_with(processor, &case.model, &inputs, program, settings)
+}
+
+/// Builds one program with a model and inputs in it.
+pub fn build_with(
+    processor: &Processor,
+    model: &Path,
+    inputs: &Path,
+    program: &str,
+    settings: &Settings,
+) -> Result<PathBuf, String> {
     let target_dir = target_dir().join("firmware");
     let mut build = cargo(Some(processor.target))?;
-    build.current_dir(root().join("firmware")).env("STF_MODEL", &case.model).env("STF_INPUTS", &inputs);
+    build.current_dir(root().join("firmware")).env("STF_MODEL", model).env("STF_INPUTS", inputs);
     build
         .env("STF_BOARD", processor.board)
         .env("STF_SAMPLES", settings.samples)
         .env("STF_SEED", settings.seed);
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
-    build.args(["build", "--quiet", "--release", "--locked", "--bin", program]);
+    // Without the DSP kernels the compiler makes the inner loops: worth their size.
+    let profile = if processor.dsp { "release" } else { "fast" };
+    build.args(["build", "--quiet", "--profile", profile, "--locked", "--bin", program]);
     if processor.dsp {
         build.args(["--features", "dsp"]);
     }
@@ -140,7 +159,7 @@ pub fn build(
         build.env("RUSTFLAGS", format!("-C link-arg=-Tlink.x -C link-arg=--nmagic -C target-cpu={cpu}"));
     }
     run_command(build.args(["--target", processor.target, "--target-dir"]).arg(&target_dir))?;
-    Ok(target_dir.join(processor.target).join("release").join(program))
+    Ok(target_dir.join(processor.target).join(profile).join(program))
 }
 
 /// The first inputs, as many as are predicted: raw, whatever the format of the file.
@@ -158,7 +177,7 @@ fn embedded_inputs(case: &Case) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn qemu(machine: &str, program: &Path) -> Command {
+pub fn qemu(machine: &str, program: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-arm");
     qemu.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
     qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(program);
@@ -180,6 +199,19 @@ fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), Strin
         report(processor, case, &program, memory)?;
     }
     Ok(())
+}
+
+/// Models around the widths of the kernels' loops, one kind of layer each, against the specification.
+fn table(case: &Case) -> Result<(), String> {
+    let path = target_dir().join("device-test/table.bin");
+    let mut make = cargo(None)?;
+    make.args(["run", "--quiet", "--package", "stf-bnn", "--example", "kernel_table", "--"]);
+    let expected = output(make.arg(&path).arg("24"))?;
+    let program = build_with(&M4, &case.model, &path, "table", &DEFAULT)?;
+    let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
+    let mut wanted = b"cortex-m-dsp\n".to_vec();
+    wanted.extend(expected);
+    same("kernels on mps2-an386", &printed, &wanted)
 }
 
 /// The C example, where its compiler is installed.

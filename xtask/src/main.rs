@@ -9,6 +9,7 @@ mod elf;
 mod firmware;
 mod golden;
 mod gpu;
+mod instructions;
 mod models;
 mod real;
 
@@ -53,6 +54,11 @@ const TASKS: &[Task] = &[
     ),
     ("gpu-test", ": training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
     ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
+    (
+        "instructions",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
+        instructions::run_task,
+    ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];
 

@@ -23,7 +23,9 @@ pub(crate) use axis::axis;
 pub(crate) use conv::scratch_values;
 pub(crate) use draw::draw;
 pub(crate) use elementwise::{add, lookup, quantize};
-pub(crate) use finish::{combine, finish};
+#[cfg(all(target_arch = "x86_64", feature = "std"))]
+pub(crate) use finish::combine;
+pub(crate) use finish::finish;
 pub(crate) use pool::{avg_pool, max_pool};
 
 use super::{Conv, Dense, Filter, Output};

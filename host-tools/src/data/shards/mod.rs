@@ -5,7 +5,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 64 | header, see [`header`] |
+//! | 64 | header: see `header.rs` |
 //! | records x (values of one example + 4) | the raw values of each example, u8 or f32, and their CRC-32 |
 //! | records x 4 | labels, u32 |
 //!

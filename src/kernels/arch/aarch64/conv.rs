@@ -113,13 +113,21 @@ impl<M: Micro> reference::Sweep for Sweep<'_, M> {
                     gather(&conv, pixel, to);
                 }
                 let x_rows = patches.as_chunks().0;
-                blocks::<M, N>(self.micro, x_rows, row, channels, x.zero_point, self.packed, |channel, sums| {
-                    let run = BLOCK.min(channels - channel);
-                    for lane in 0..count {
-                        let index = (image * pixels + first + lane) * channels + channel;
-                        sink(index, channel, sums.each_ref().map(|sums| &sums[lane][..run]));
-                    }
-                });
+                blocks::<M, N>(
+                    self.micro,
+                    x_rows,
+                    row,
+                    channels,
+                    x.zero_point,
+                    self.packed,
+                    |channel, sums| {
+                        let run = BLOCK.min(channels - channel);
+                        for lane in 0..count {
+                            let index = (image * pixels + first + lane) * channels + channel;
+                            sink(index, channel, sums.each_ref().map(|sums| &sums[lane][..run]));
+                        }
+                    },
+                );
             }
         }
     }

@@ -4,7 +4,8 @@
 use crate::kernels::Conv;
 use crate::kernels::reference::{self, axis};
 use core::arch::aarch64::{
-    int32x4_t, vdup_n_s8, vdupq_n_s32, vget_low_s16, vld1_s8, vmlal_high_s16, vmlal_s16, vmovl_s8, vst1q_s32, vsubl_s8,
+    int32x4_t, vdup_n_s8, vdupq_n_s32, vget_low_s16, vld1_s8, vmlal_high_s16, vmlal_s16, vmovl_s8, vst1q_s32,
+    vsubl_s8,
 };
 
 /// Channels at a time.

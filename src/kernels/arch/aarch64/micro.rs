@@ -9,8 +9,8 @@
 
 use super::pack::BLOCK;
 use core::arch::aarch64::{
-    int8x16_t, int16x8_t, int32x4_t, vaddvq_s32, vdupq_n_s32, vget_low_s8, vgetq_lane_s32, vld1q_s8, vmull_high_s8,
-    vmull_s8, vpadalq_s16,
+    int8x16_t, int16x8_t, int32x4_t, vaddvq_s32, vdupq_n_s32, vget_low_s8, vgetq_lane_s32, vld1q_s8,
+    vmull_high_s8, vmull_s8, vpadalq_s16,
 };
 use core::arch::asm;
 
@@ -18,13 +18,13 @@ use core::arch::asm;
 pub(super) const MAX_PIXELS: usize = 8;
 
 /// Sums of a tile, `[pixel][channel]`.
-pub(super) type Sums = [[i32; BLOCK]; MAX_PIXELS];
+pub(in crate::kernels) type Sums = [[i32; BLOCK]; MAX_PIXELS];
 
 /// One step of weights, `[channel, 8]`.
-pub(super) type Step = [u8; BLOCK * BLOCK];
+pub(in crate::kernels) type Step = [u8; BLOCK * BLOCK];
 
 /// An inner loop.
-pub(super) trait Micro: Copy {
+pub(in crate::kernels) trait Micro: Copy {
     /// Name of the kernels.
     const NAME: &'static str;
     /// Pixels of a tile.

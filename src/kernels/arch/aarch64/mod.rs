@@ -32,12 +32,14 @@ impl<M: Micro> Simd<M> {
     }
 }
 
-/// Packed weights of each set that a sweep runs, in the order in which [`reference::finish`] runs them.
-fn packed<'a>(filter: &Filter<'a>, output: &Output<'a>) -> [&'a [u8]; 2] {
-    match output {
+/// Packed weights of each set that a sweep runs, in the order in which [`reference::finish`] runs them;
+/// `None` if one of them is not packed, as the mean's where nothing is kept.
+fn packed<'a>(filter: &Filter<'a>, output: &Output<'a>) -> Option<[&'a [u8]; 2]> {
+    let packed = match output {
         Output::Noisy(Noisy { mean: Mean::Filter(mean), .. }) => [mean.packed, filter.packed],
         _ => [filter.packed; 2],
-    }
+    };
+    packed.iter().all(|packed| !packed.is_empty()).then_some(packed)
 }
 
 impl<M: Micro> Isa for Simd<M> {
@@ -58,7 +60,9 @@ impl<M: Micro> Isa for Simd<M> {
     }
 
     fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
-        let packed = packed(filter, &output);
+        let Some(packed) = packed(filter, &output) else {
+            return reference::conv2d(conv, filter, scratch, output);
+        };
         reference::finish(conv::Sweep { micro: self.0, conv, scratch, packed }, filter, output);
     }
 
@@ -66,8 +70,10 @@ impl<M: Micro> Isa for Simd<M> {
         reference::finish(depthwise::Sweep(conv), filter, output);
     }
 
-    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, output: Output<'_>) {
-        let packed = packed(filter, &output);
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
+        let Some(packed) = packed(filter, &output) else {
+            return reference::dense(dense, filter, output);
+        };
         reference::finish(conv::DenseSweep { micro: self.0, dense, packed }, filter, output);
     }
 }

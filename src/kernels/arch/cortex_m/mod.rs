@@ -97,7 +97,7 @@ impl Isa for Dsp {
         }
     }
 
-    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, mut output: Output<'_>) {
+    fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], mut output: Output<'_>) {
         dense::run(dense, filter, &mut output);
     }
 
