@@ -2,8 +2,8 @@
 
 use stf_bnn::AlignedBytes;
 use stf_bnn::artifact::{
-    ArtifactWriter, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor,
-    Weights, Window,
+    ArtifactWriter, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
+    Prior, Provenance, Task, Tensor, Weights, Window,
 };
 
 /// Their names.
@@ -123,7 +123,8 @@ impl Net {
         let tensor = Tensor { offset: 0, height, width, channels, scale: 0.05, zero_point: 3 };
         let mean = writer.values(&vec![0.0_f32; channels.into()]);
         let multiplier = writer.values(&vec![1.0 / tensor.scale; channels.into()]);
-        let input = InputSpec { tensor, mean, multiplier };
+        let (layout, channel_order) = (InputLayout::Nhwc, ChannelOrder::Same);
+        let input = InputSpec { tensor, mean, multiplier, layout, channel_order };
         Self { bits: 1, writer, layers: Vec::new(), input, posterior: None, last: tensor, held: None }
     }
 

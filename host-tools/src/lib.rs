@@ -5,6 +5,7 @@
 //! (`stf_bnn`) → [`calibrate`] and [`evaluate`]. The binary `stf` is [`commands`].
 
 pub mod bench;
+pub mod binomial;
 pub mod calibrate;
 pub mod commands;
 pub mod data;
@@ -13,6 +14,8 @@ pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod graph;
+#[cfg(feature = "onnx-import")]
+pub mod import;
 pub mod kernels;
 pub mod keys;
 pub mod onnx;

@@ -173,7 +173,8 @@ fn check_layer(model: &Model<'_>, at: At, layer: &Layer, last: bool) -> Result {
             at.positive("input.scale / output.scale", input.scale / output.scale)?;
             check_clamp(at, *clamp)
         }
-        Layer::Add { b, output, multiplier_a, multiplier_b, clamp, .. } => {
+        Layer::Add { b, output, multiplier_a, multiplier_b, clamp, .. }
+        | Layer::Sub { b, output, multiplier_a, multiplier_b, clamp, .. } => {
             check_tensor(at, "b", b, arena)?;
             same_shape(at, "b", b, &input)?;
             same_shape(at, "output", output, &input)?;
@@ -185,8 +186,48 @@ fn check_layer(model: &Model<'_>, at: At, layer: &Layer, last: bool) -> Result {
         Layer::DenseOutput { weights, .. } => {
             at.equal("weights.bias.len", weights.bias.len.into(), outputs * 4)
         }
+        Layer::Mul { b, output, multiplier, clamp, .. } => {
+            check_tensor(at, "b", b, arena)?;
+            let per_channel = (b.height, b.width, b.channels) == (1, 1, input.channels);
+            if !per_channel {
+                same_shape(at, "b", b, &input)?;
+            }
+            same_shape(at, "output", output, &input)?;
+            at.positive("multiplier", *multiplier)?;
+            check_clamp(at, *clamp)
+        }
+        Layer::Concat { b, output, axis, multiplier_a, multiplier_b, clamp, .. } => {
+            check_tensor(at, "b", b, arena)?;
+            check_joined(at, *axis, [&input, b, output])?;
+            at.positive("multiplier_a", *multiplier_a)?;
+            at.positive("multiplier_b", *multiplier_b)?;
+            check_clamp(at, *clamp)
+        }
+        Layer::Pad { output, begin, .. } => {
+            at.equal("output.channels", output.channels.into(), input.channels.into())?;
+            let room = [(output.height, input.height), (output.width, input.width)];
+            for ((output, input), begin) in room.into_iter().zip(*begin) {
+                let least = i64::from(input) + i64::from(begin);
+                at.range("output height and width", output.into(), least, u16::MAX.into())?;
+            }
+            same_quantization(at, "output", output, &input)
+        }
         Layer::Dequantize { .. } => at.equal("input", input.len(), outputs),
     }
+}
+
+/// Two tensors joined along an axis: the sizes add up there and agree elsewhere.
+fn check_joined(at: At, axis: u8, tensors: [&Tensor; 3]) -> Result {
+    at.range("axis", axis.into(), 0, 2)?;
+    let [a, b, y] = tensors.map(|t| [t.height, t.width, t.channels].map(u32::from));
+    for (i, ((a, b), y)) in a.into_iter().zip(b).zip(y).enumerate() {
+        let joined = i == usize::from(axis);
+        if !joined {
+            at.equal("b", b.into(), a.into())?;
+        }
+        at.equal("output", y.into(), if joined { (a + b).into() } else { a.into() })?;
+    }
+    Ok(())
 }
 
 fn same_shape(at: At, field: &'static str, a: &Tensor, b: &Tensor) -> Result {

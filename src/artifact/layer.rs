@@ -14,8 +14,9 @@ impl Layer {
             | Self::AvgPool { input, .. }
             | Self::Lookup { input, .. }
             | Self::DenseOutput { input, .. }
+            | Self::Pad { input, .. }
             | Self::Dequantize { input } => input,
-            Self::Add { a, .. } => a,
+            Self::Add { a, .. } | Self::Sub { a, .. } | Self::Mul { a, .. } | Self::Concat { a, .. } => a,
         }
     }
 
@@ -23,7 +24,9 @@ impl Layer {
     #[must_use]
     pub fn second_input(&self) -> Option<Tensor> {
         match *self {
-            Self::Add { b, .. } => Some(b),
+            Self::Add { b, .. } | Self::Sub { b, .. } | Self::Mul { b, .. } | Self::Concat { b, .. } => {
+                Some(b)
+            }
             _ => None,
         }
     }
@@ -38,6 +41,10 @@ impl Layer {
             | Self::MaxPool { output, .. }
             | Self::AvgPool { output, .. }
             | Self::Add { output, .. }
+            | Self::Sub { output, .. }
+            | Self::Mul { output, .. }
+            | Self::Concat { output, .. }
+            | Self::Pad { output, .. }
             | Self::Lookup { output, .. } => Some(output),
             Self::DenseOutput { .. } | Self::Dequantize { .. } => None,
         }
@@ -88,6 +95,10 @@ impl Layer {
             Self::Lookup { .. } => "Lookup",
             Self::DenseOutput { .. } => "DenseOutput",
             Self::Dequantize { .. } => "Dequantize",
+            Self::Sub { .. } => "Sub",
+            Self::Mul { .. } => "Mul",
+            Self::Concat { .. } => "Concat",
+            Self::Pad { .. } => "Pad",
         }
     }
 }

@@ -60,7 +60,28 @@ pub enum Task {
     Regression,
 }
 
+/// Order of the raw values of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InputLayout {
+    /// Rows, columns, channels.
+    Nhwc,
+    /// Channels, rows, columns.
+    Nchw,
+}
+
+/// Which raw channel is which channel of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelOrder {
+    /// The same.
+    Same,
+    /// The last is the first: RGB for a network of BGR, or the reverse.
+    Reversed,
+}
+
 /// The network's input and how raw values become int8.
+///
+/// Raw values are first brought from `layout` and `channel_order` into rows, columns and the network's
+/// channels, to which `mean` and `multiplier` belong. Then
 ///
 /// `q = clamp(round_half_even((x - mean[c]) * multiplier[c]) + zero_point)`, each operation rounded
 /// to f32 by itself, where `multiplier[c] = 1 / (std[c] * tensor.scale)`.
@@ -72,6 +93,10 @@ pub struct InputSpec {
     pub mean: Blob,
     /// f32 per channel.
     pub multiplier: Blob,
+    /// Order of the raw values.
+    pub layout: InputLayout,
+    /// Order of the raw channels.
+    pub channel_order: ChannelOrder,
 }
 
 /// How a kernel window moves over a tensor.
@@ -213,6 +238,62 @@ pub enum Layer {
     Dequantize {
         /// Input activations.
         input: Tensor,
+    },
+    /// Element-wise difference: as [`Layer::Add`], the second product subtracted.
+    Sub {
+        /// Minuend.
+        a: Tensor,
+        /// Subtrahend, of the same shape.
+        b: Tensor,
+        /// Output activations; may lie exactly on `a` or `b`.
+        output: Tensor,
+        /// `a.scale / output.scale`.
+        multiplier_a: f32,
+        /// `b.scale / output.scale`.
+        multiplier_b: f32,
+        /// Bounds of the results.
+        clamp: Clamp,
+    },
+    /// Element-wise product: `clamp(round_half_even(f32((a - a_zp) * (b - b_zp)) * m) + zero_point)`, the
+    /// product of integers exact.
+    Mul {
+        /// First factor.
+        a: Tensor,
+        /// Second factor: of the same shape, or `1 x 1 x channels` for all positions.
+        b: Tensor,
+        /// Output activations; may lie exactly on `a`.
+        output: Tensor,
+        /// `(a.scale * b.scale) / output.scale`.
+        multiplier: f32,
+        /// Bounds of the results.
+        clamp: Clamp,
+    },
+    /// `b` behind `a` along one axis, each value `clamp(round_half_even(f32(q - zp) * m) + zero_point)`
+    /// with its own tensor's `zp` and `m`.
+    Concat {
+        /// What comes first.
+        a: Tensor,
+        /// What comes behind it.
+        b: Tensor,
+        /// Output activations.
+        output: Tensor,
+        /// 0 rows, 1 columns, 2 channels.
+        axis: u8,
+        /// `a.scale / output.scale`.
+        multiplier_a: f32,
+        /// `b.scale / output.scale`.
+        multiplier_b: f32,
+        /// Bounds of the results.
+        clamp: Clamp,
+    },
+    /// Zeros (the value `zero_point`) around rows and columns. Same scale and zero point on both sides.
+    Pad {
+        /// Input activations.
+        input: Tensor,
+        /// Output activations; what is padded below and right follows from its shape.
+        output: Tensor,
+        /// Rows above, columns left.
+        begin: [u16; 2],
     },
 }
 

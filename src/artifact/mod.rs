@@ -27,8 +27,8 @@ pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{
-    Adaptive, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, Task, Tensor,
-    Weights, Window,
+    Adaptive, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
+    Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
 #[cfg(all(feature = "alloc", feature = "signature"))]

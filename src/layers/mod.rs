@@ -1,6 +1,7 @@
 //! Each kind of layer on the arena of the draws that run side by side.
 
 mod elementwise;
+mod joint;
 pub(crate) mod weighted;
 
 use crate::artifact::{Layer, Model, Tensor};
@@ -84,6 +85,16 @@ pub fn run(
             elementwise::lookup(kernels, first, input, output, model.i8s(*table), frame)
         }
         Layer::Dequantize { input } => elementwise::dequantize(first, input, frame),
+        Layer::Sub { a, b, output, multiplier_a, multiplier_b, clamp } => {
+            elementwise::add(kernels, [a, b, output], [*multiplier_a, -*multiplier_b], *clamp, frame)
+        }
+        Layer::Mul { a, b, output, multiplier, clamp } => {
+            joint::multiply([a, b, output], *multiplier, *clamp, frame)
+        }
+        Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp } => {
+            joint::concat([a, b, output], *axis, [*multiplier_a, *multiplier_b], *clamp, frame)
+        }
+        Layer::Pad { input, output, begin } => joint::pad(first, input, output, *begin, frame),
     }
 }
 

@@ -1,17 +1,19 @@
 //! The network's input: raw values, and how they become int8.
 
-use crate::artifact::Model;
+use crate::artifact::{ChannelOrder, InputLayout, InputSpec, Model};
 use crate::kernels::{Kernels, Quantize};
+use crate::number;
 use core::fmt;
 
-/// One input in NHWC order, `height * width * channels` values.
+/// One input of `height * width * channels` values; raw ones in the order that the artifact names (rows,
+/// columns, channels if it was not told otherwise).
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Raw values as bytes (pixels: 0 to 255); preprocessed and quantized by the artifact's rule.
     U8(&'a [u8]),
     /// Raw values as f32, in the same units as bytes; preprocessed and quantized likewise.
     F32(&'a [f32]),
-    /// Values that are quantized already.
+    /// Values that are quantized already: rows, columns, channels of the network.
     Quantized(&'a [i8]),
 }
 
@@ -91,17 +93,23 @@ impl Input<'_> {
         }
         let spec = model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
-        let spec = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
+        let rule = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
+        let in_order = (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
         match self {
             // Not `copy_from_slice`, which keeps a panic for lengths that differ.
             Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
-            Self::U8(x) => kernels.quantize(x, &spec, out),
+            Self::U8(x) if in_order => kernels.quantize(x, &rule, out),
+            Self::U8(x) => arrange(&spec, &rule, x, out),
             Self::F32(x) => {
                 if !all_finite(x) {
                     let index = x.iter().position(|x| !x.is_finite()).unwrap_or_default();
                     return Err(PredictError::NotFinite { index });
                 }
-                kernels.quantize(x, &spec, out);
+                if in_order {
+                    kernels.quantize(x, &rule, out);
+                } else {
+                    arrange(&spec, &rule, x, out);
+                }
             }
         }
         Ok(())
@@ -111,4 +119,27 @@ impl Input<'_> {
 /// Without a branch for each value, so that it takes a vector at a time.
 fn all_finite(x: &[f32]) -> bool {
     x.chunks(64).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
+}
+
+/// Quantizes raw values that come in another order than the network's.
+fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T], out: &mut [i8]) {
+    let channels = usize::from(spec.tensor.channels).max(1);
+    let positions = out.len() / channels;
+    for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+        let parameters = rule.mean.iter().zip(rule.multiplier);
+        for (channel, (out, (&mean, &multiplier))) in out.iter_mut().zip(parameters).enumerate() {
+            let source = match spec.channel_order {
+                ChannelOrder::Same => channel,
+                ChannelOrder::Reversed => channels - 1 - channel,
+            };
+            let at = match spec.layout {
+                InputLayout::Nhwc => position * channels + source,
+                InputLayout::Nchw => source * positions + position,
+            };
+            // There is one: the lengths were compared.
+            if let Some(&x) = raw.get(at) {
+                *out = number::quantize(x.into(), mean, multiplier, rule.zero_point);
+            }
+        }
+    }
 }

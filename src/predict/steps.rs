@@ -36,6 +36,27 @@ pub(super) fn encode(layer: &Layer) -> Option<[u32; WORDS]> {
         Layer::Lookup { input, output, table } => to.word(6).tensor(input).tensor(output).blob(table),
         Layer::DenseOutput { input, weights } => to.word(7).tensor(input).weights(weights),
         Layer::Dequantize { input } => to.word(8).tensor(input),
+        Layer::Sub { a, b, output, multiplier_a, multiplier_b, clamp } => to
+            .word(9)
+            .tensor(a)
+            .tensor(b)
+            .tensor(output)
+            .word(multiplier_a.to_bits())
+            .word(multiplier_b.to_bits())
+            .clamp(clamp),
+        Layer::Mul { a, b, output, multiplier, clamp } => {
+            to.word(10).tensor(a).tensor(b).tensor(output).word(multiplier.to_bits()).clamp(clamp)
+        }
+        Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp } => to
+            .word(11)
+            .tensor(a)
+            .tensor(b)
+            .tensor(output)
+            .word(axis.into())
+            .word(multiplier_a.to_bits())
+            .word(multiplier_b.to_bits())
+            .clamp(clamp),
+        Layer::Pad { input, output, begin } => to.word(12).tensor(input).tensor(output).pair(begin),
     };
     (to.at <= WORDS).then_some(to.words)
 }
@@ -79,6 +100,31 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Option<Layer> {
         6 => Layer::Lookup { input: from.tensor(), output: from.tensor(), table: from.blob() },
         7 => Layer::DenseOutput { input: from.tensor(), weights: from.weights() },
         8 => Layer::Dequantize { input: from.tensor() },
+        9 => Layer::Sub {
+            a: from.tensor(),
+            b: from.tensor(),
+            output: from.tensor(),
+            multiplier_a: f32::from_bits(from.word()),
+            multiplier_b: f32::from_bits(from.word()),
+            clamp: from.clamp(),
+        },
+        10 => Layer::Mul {
+            a: from.tensor(),
+            b: from.tensor(),
+            output: from.tensor(),
+            multiplier: f32::from_bits(from.word()),
+            clamp: from.clamp(),
+        },
+        11 => Layer::Concat {
+            a: from.tensor(),
+            b: from.tensor(),
+            output: from.tensor(),
+            axis: from.word() as u8,
+            multiplier_a: f32::from_bits(from.word()),
+            multiplier_b: f32::from_bits(from.word()),
+            clamp: from.clamp(),
+        },
+        12 => Layer::Pad { input: from.tensor(), output: from.tensor(), begin: from.pair() },
         _ => return None,
     })
 }
@@ -201,6 +247,10 @@ mod tests {
             Layer::Lookup { input, output, table: blob(9) },
             Layer::DenseOutput { input, weights },
             Layer::Dequantize { input },
+            Layer::Sub { a: input, b, output, multiplier_a, multiplier_b, clamp },
+            Layer::Mul { a: input, b, output, multiplier: multiplier_a, clamp },
+            Layer::Concat { a: input, b, output, axis: 2, multiplier_a, multiplier_b, clamp },
+            Layer::Pad { input, output, begin: [3, 65_535] },
         ];
         for layer in layers {
             assert_eq!(decode(&encode(&layer).unwrap()), Some(layer));

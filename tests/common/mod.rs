@@ -3,8 +3,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use stf_bnn::artifact::{
-    Adaptive, ArtifactWriter, Blob, Clamp, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior,
-    Provenance, Task, Tensor, Weights, Window,
+    Abstention, Adaptive, ArtifactWriter, Blob, ChannelOrder, Clamp, Conformal, Drift, InputLayout,
+    InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, SamplingPolicy, Score, Task, Tensor,
+    Weights, Window,
 };
 use stf_bnn::{AlignedBytes, ArtifactError, Config, Input, Model, Predictor};
 
@@ -76,7 +77,13 @@ impl Builder {
         let mean: Vec<f32> = (0..channels).map(|_| 100.0 + 50.0 * dice.unit()).collect();
         let multiplier: Vec<f32> =
             (0..channels).map(|_| 1.0 / ((50.0 + 20.0 * dice.unit()) * scale)).collect();
-        let input = InputSpec { tensor, mean: writer.values(&mean), multiplier: writer.values(&multiplier) };
+        let input = InputSpec {
+            tensor,
+            mean: writer.values(&mean),
+            multiplier: writer.values(&multiplier),
+            layout: InputLayout::Nhwc,
+            channel_order: ChannelOrder::Same,
+        };
         Self {
             dice,
             writer,
@@ -228,6 +235,68 @@ impl Builder {
         self.push(Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp });
     }
 
+    /// A second tensor of this shape, made from the last by lookup and, if need be, a global pool.
+    fn partner(&mut self, pooled: bool) -> (Tensor, Tensor) {
+        let a = self.last;
+        let b = self.place([a.height, a.width, a.channels]);
+        let table = self.dice.i8s(256);
+        let table = self.writer.values(&table);
+        self.push(Layer::Lookup { input: a, output: b, table });
+        if pooled {
+            let window =
+                Window { kernel: [a.height, a.width], stride: [1, 1], dilation: [1, 1], pad: [0, 0] };
+            let output = self.place([1, 1, a.channels]);
+            self.push(Layer::AvgPool { input: b, output, window, count_padding: false, clamp: FULL });
+        }
+        (a, self.last)
+    }
+
+    /// The last tensor less one made of it, or the reverse.
+    pub fn sub(&mut self) {
+        let (a, b) = self.partner(false);
+        let place = self.place([a.height, a.width, a.channels]);
+        let (a, b) = if self.dice.chance() { (a, b) } else { (b, a) };
+        let offset = if self.dice.chance() { a.offset } else { place.offset };
+        let output = Tensor { offset, ..place };
+        let (multiplier_a, multiplier_b) = (a.scale / output.scale, b.scale / output.scale);
+        let clamp = self.clamp();
+        self.push(Layer::Sub { a, b, output, multiplier_a, multiplier_b, clamp });
+    }
+
+    /// The last tensor times one made of it, value by value or channel by channel, or times itself.
+    pub fn mul(&mut self) {
+        let kind = self.dice.int(0, 2);
+        let (a, b) = self.partner(kind == 0);
+        let b = if kind == 1 { a } else { b };
+        let place = self.place([a.height, a.width, a.channels]);
+        let offset = if self.dice.chance() { a.offset } else { place.offset };
+        let output = Tensor { offset, ..place };
+        let multiplier = 0.01 * (0.5 + self.dice.unit());
+        let clamp = self.clamp();
+        self.push(Layer::Mul { a, b, output, multiplier, clamp });
+    }
+
+    /// The last tensor and one made of it, along any axis.
+    pub fn concat(&mut self) {
+        let (a, b) = self.partner(false);
+        let axis = self.dice.int(0, 2) as usize;
+        let mut shape = [a.height, a.width, a.channels];
+        shape[axis] *= 2;
+        let output = self.place(shape);
+        let (multiplier_a, multiplier_b) = (a.scale / output.scale, b.scale / output.scale);
+        let (axis, clamp) = (axis as u8, self.clamp());
+        self.push(Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp });
+    }
+
+    pub fn pad(&mut self) {
+        let mut pair = || [self.dice.int(0, 2) as u16, self.dice.int(0, 2) as u16];
+        let (begin, end) = (pair(), pair());
+        let [height, width] = [self.last.height + begin[0] + end[0], self.last.width + begin[1] + end[1]];
+        let place = self.place([height, width, self.last.channels]);
+        let output = Tensor { scale: self.last.scale, zero_point: self.last.zero_point, ..place };
+        self.push(Layer::Pad { input: self.last, output, begin });
+    }
+
     /// Ends with the values of the last tensor themselves.
     pub fn dequantize(&mut self) {
         self.push(Layer::Dequantize { input: self.last });
@@ -327,6 +396,25 @@ pub fn build(first: First, seed: u64) -> Builder {
     }
     b.dense_output(3);
     b
+}
+
+/// A random Bayesian model whose other layers join activations or pad them.
+pub fn joints(seed: u64) -> AlignedBytes {
+    let mut shape = Dice(seed ^ 0xABCD);
+    let [h, w, c] = [shape.int(3, 7) as u16, shape.int(3, 7) as u16, shape.int(1, 5) as u16];
+    let mut b = Builder::new(seed, [h, w, c]);
+    b.conv(shape.int(1, 9) as u16);
+    b.add_posterior(NoiseKind::Weights);
+    for _ in 0..4 {
+        match shape.int(0, 4) {
+            0 => b.sub(),
+            1 => b.concat(),
+            2 => b.pad(),
+            _ => b.mul(),
+        }
+    }
+    b.dense_output(3);
+    b.finish(3)
 }
 
 /// A random model.
@@ -436,4 +524,49 @@ pub fn crc32(file: &[u8]) -> u32 {
             },
         )
     })
+}
+
+/// A model of three classes with thresholds that were fitted on nothing.
+pub fn calibrated(file: &AlignedBytes) -> AlignedBytes {
+    let model = Model::from_bytes(file).unwrap();
+    let policy = SamplingPolicy { num_samples: 8, adaptive: false, seed: 0, fresh: true, antithetic: true };
+    let mut writer = ArtifactWriter::resume(&model);
+    let conformal = Conformal {
+        policy,
+        examples: 100,
+        class_conditional: false,
+        randomized: false,
+        raps_lambda: 0.25,
+        raps_rank: 1,
+        alphas: writer.values(&[100_000_u32]),
+        thresholds: writer.values(&[0.8_f32, 0.7, 0.5]),
+    };
+    let abstention = Abstention {
+        policy,
+        score: Score::MaxProbability,
+        threshold: 0.25,
+        risk_millionths: 20_000,
+        confidence_millionths: 950_000,
+        examples: 100,
+        accepted: 60,
+        errors: 0,
+    };
+    let drift = Drift {
+        policy,
+        score: Score::PredictiveEntropy,
+        examples: 100,
+        false_alarm_millionths: 10_000,
+        reference_millionths: 5_000,
+        thresholds: writer.values(&[0.5_f32]),
+        above: writer.values(&[0.5_f32]),
+        below: writer.values(&[0.75_f32]),
+        bets: writer.values(&[0.5_f32, 1.49]),
+    };
+    let manifest = Manifest {
+        conformal: Some(conformal),
+        abstention: Some(abstention),
+        drift: Some(drift),
+        ..*model.manifest()
+    };
+    AlignedBytes::new(&writer.finish(manifest).unwrap())
 }

@@ -114,6 +114,40 @@ pub fn run(file: &[u8], layer: &Layer, a: &[i8], b: &[i8]) -> Vec<i8> {
             let table = raw(file, *table);
             a.iter().map(|&q| table[(i32::from(q) + 128) as usize] as i8).collect()
         }
+        Layer::Sub { a: ta, b: tb, output, multiplier_a, multiplier_b, clamp } => a
+            .iter()
+            .zip(b)
+            .map(|(&va, &vb)| {
+                let pa = (i32::from(va) - i32::from(ta.zero_point)) as f32 * multiplier_a;
+                let pb = (i32::from(vb) - i32::from(tb.zero_point)) as f32 * multiplier_b;
+                finish(pa - pb, output.zero_point, *clamp)
+            })
+            .collect(),
+        Layer::Mul { a: ta, b: tb, output, multiplier, clamp } => (0..a.len())
+            .map(|i| {
+                let factor = i64::from(b[i % b.len()]) - i64::from(tb.zero_point);
+                let product = (i64::from(a[i]) - i64::from(ta.zero_point)) * factor;
+                finish(product as f32 * multiplier, output.zero_point, *clamp)
+            })
+            .collect(),
+        Layer::Concat { a: ta, b: tb, output, axis, multiplier_a, multiplier_b, clamp } => {
+            pool(output, |row, column, channel| {
+                let mut place = [row, column, channel as i64];
+                let first = [ta.height, ta.width, ta.channels].map(i64::from)[usize::from(*axis)];
+                let (values, t, m) = if place[usize::from(*axis)] < first {
+                    (a, ta, multiplier_a)
+                } else {
+                    place[usize::from(*axis)] -= first;
+                    (b, tb, multiplier_b)
+                };
+                let q = at(values, t, place[0], place[1], place[2] as usize).unwrap();
+                finish((q - i64::from(t.zero_point)) as f32 * m, output.zero_point, *clamp)
+            })
+        }
+        Layer::Pad { input, output, begin } => pool(output, |row, column, channel| {
+            let [top, left] = begin.map(i64::from);
+            at(a, input, row - top, column - left, channel).unwrap_or(input.zero_point.into()) as i8
+        }),
         _ => Vec::new(),
     }
 }

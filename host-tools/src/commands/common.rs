@@ -17,6 +17,22 @@ pub struct DataDirArg {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Where a float network is trained.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TrainDeviceArg {
+    /// Where to train [default: cpu]; GPUs need a build with the feature `gpu` or `cuda`
+    #[arg(long, value_enum)]
+    pub device: Option<DeviceArg>,
+}
+
+impl TrainDeviceArg {
+    /// The trainer's device.
+    #[must_use]
+    pub fn device(self) -> Device {
+        self.device.map_or(Device::Cpu, DeviceArg::device)
+    }
+}
+
 /// Where the float network runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DeviceArg {
@@ -82,6 +98,9 @@ pub enum Baseline {
     Mean,
 }
 
+/// Most draws side by side: more gain nothing, and a host has the memory.
+const SIDE_BY_SIDE: u16 = 16;
+
 impl SampleArgs {
     /// The runtime's configuration.
     #[must_use]
@@ -98,6 +117,7 @@ impl SampleArgs {
                 DrawsArg::Fixed => Draws::Fixed,
             },
             antithetic: !self.no_antithetic,
+            tile: self.num_samples.min(SIDE_BY_SIDE),
             ..Config::default()
         }
     }

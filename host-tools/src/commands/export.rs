@@ -10,7 +10,7 @@ use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
 use crate::export::{Description, artifact};
 use crate::files::write_atomic;
 use crate::graph::Task;
-use crate::onnx::{self, BakedDraws};
+use crate::onnx::{self, BakedDraws, InputType};
 use crate::quantize::range::RangeRule;
 use crate::quantize::{QuantizeOptions, quantize};
 use crate::run::chain::{self, Trained};
@@ -43,6 +43,9 @@ pub struct ExportArgs {
     /// onnx-mc and the adaptive rule: draw every sample by itself instead of in antithetic pairs
     #[arg(long)]
     no_antithetic: bool,
+    /// ONNX formats: raw input as bytes instead of f32
+    #[arg(long)]
+    uint8_input: bool,
     /// Export the stage-1 network, without noise
     #[arg(long)]
     plain: bool,
@@ -122,6 +125,9 @@ pub struct QuantizeArgs {
     /// Calibration examples to watch at most
     #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_examples)]
     calibration_examples: usize,
+    /// Zero points of 0, as TensorRT needs them for onnx-qdq; costs a bit of each activation behind a ReLU
+    #[arg(long)]
+    symmetric: bool,
     /// Draw noise per output of a dense first layer instead of per weight
     #[arg(long)]
     noise_per_output: bool,
@@ -134,6 +140,7 @@ impl QuantizeArgs {
         QuantizeOptions {
             range: self.range,
             max_examples: self.calibration_examples,
+            symmetric: self.symmetric,
             noise_per_output: self.noise_per_output,
             seed,
         }
@@ -300,23 +307,25 @@ fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) ->
     let quantized = || {
         let options = args.quantize.options(settings.seed);
         let ((fit, _), preprocessing) = (calibration_parts(args, settings)?, &settings.preprocessing);
+        let fit = fit.arranged(preprocessing)?;
         quantize(&trained.graph, params, posterior, &fit, preprocessing, &options)
     };
+    let input = if args.uint8_input { InputType::U8 } else { InputType::F32 };
     let bytes = match args.format {
-        Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?)?,
+        Format::OnnxQdq => onnx::qdq(&trained.graph, params, &quantized()?, input)?,
         Format::OnnxMc => {
             let draws = BakedDraws {
                 num_samples: args.num_samples,
                 seed: args.seed,
                 antithetic: !args.no_antithetic,
             };
-            onnx::monte_carlo(&trained.graph, params, &quantized()?, draws)?
+            onnx::monte_carlo(&trained.graph, params, &quantized()?, draws, input)?
         }
         Format::Safetensors => {
             float_posterior(settings, trained, args.plain).save(&args.out)?;
             Vec::new()
         }
-        _ => onnx::float(&trained.graph, params, &settings.preprocessing)?,
+        _ => onnx::float(&trained.graph, params, &settings.preprocessing, input)?,
     };
     if args.format != Format::Safetensors {
         write_atomic(&args.out, |writer| writer.write_all(&bytes))?;
@@ -378,6 +387,7 @@ pub struct Exported {
 }
 
 /// Quantizes and writes a trained run: its stage-1 network if `plain`, else with the posterior.
+/// `calibration` is in the order of the raw data.
 ///
 /// # Errors
 /// As [`quantize`] and [`artifact`].
@@ -389,9 +399,12 @@ pub fn export(
     options: &QuantizeOptions,
 ) -> Result<Exported> {
     let (params, posterior) = trained.chosen(plain);
+    let calibration = calibration.clone().arranged(&settings.preprocessing)?;
     let quantized =
-        quantize(&trained.graph, params, posterior, calibration, &settings.preprocessing, options)?;
-    let training = serde_json::json!({ "settings": settings, "quantize": options }).to_string();
+        quantize(&trained.graph, params, posterior, &calibration, &settings.preprocessing, options)?;
+    // The artifact holds the network itself.
+    let recorded = RunSettings { network: None, ..settings.clone() };
+    let training = serde_json::json!({ "settings": recorded, "quantize": options }).to_string();
     let prior = settings.stage2.as_ref().map(|stage2| Prior {
         mean_is_map: stage2.prior == PriorMean::Map,
         prior_sigma: stage2.prior_sigma,

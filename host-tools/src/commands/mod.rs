@@ -8,7 +8,10 @@ mod demo;
 mod device;
 mod eval;
 pub mod export;
+#[cfg(feature = "onnx-import")]
+mod import;
 mod inspect;
+mod inspect_facts;
 mod predict;
 mod predict_float;
 mod sign;
@@ -32,6 +35,8 @@ pub struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Train(Box<train::TrainArgs>),
+    #[cfg(feature = "onnx-import")]
+    Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
@@ -60,6 +65,8 @@ impl Cli {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Train(args) => train::run(&args),
+            #[cfg(feature = "onnx-import")]
+            Command::Import(args) => import::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),

@@ -2,7 +2,7 @@
 
 use super::common::{DeviceArg, SampleArgs, print_result};
 use crate::data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::chain;
 use crate::train::{Trainable, engine, predict_mc};
 use serde::Serialize;
@@ -29,7 +29,7 @@ struct FloatRecord {
 /// Predicts the examples of each input.
 ///
 /// # Errors
-/// If the run is not finished, an input does not fit, or the device is not there.
+/// If a rule of an artifact is asked for, the run is not finished, an input does not fit, or the device is not there.
 pub fn run(
     folder: &Path,
     inputs: &[PathBuf],
@@ -37,6 +37,9 @@ pub fn run(
     device: DeviceArg,
     json: bool,
 ) -> Result<()> {
+    if samples.adaptive {
+        return Err(Error::invalid("--adaptive", "a run folder", "a .stf file, which holds the rule"));
+    }
     let (settings, trained) = chain::read(folder)?;
     let is_mean = samples.baseline.is_some();
     let (params, posterior) = trained.chosen(false);

@@ -1,13 +1,14 @@
 //! `stf train`: both stages into a run folder, with checkpoints.
 
-use super::common::{DataDirArg, DeviceArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use crate::data::{self, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::architectures;
 use crate::progress::interrupt;
 use crate::run::{RunFolder, RunSettings, StageReport, StageReports, chain};
 use crate::train::{
-    Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, Validation, memory::peak_rss_bytes,
+    Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, Validation,
+    memory::peak_rss_bytes, require_device,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -26,8 +27,8 @@ pub struct TrainArgs {
     /// Run folder: settings, checkpoints, log, trained network
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on with the run in the folder, with the settings it was started with
-    #[arg(long, conflicts_with_all = ["arch", "data", "force"])]
+    /// Go on with the run in the folder, with the settings it was started with; only --device may change
+    #[arg(long, conflicts_with_all = ["arch", "data", "force", "seed", "Stage1Args", "Stage2Args"])]
     resume: bool,
     /// Start anew in a folder that holds a run
     #[arg(long)]
@@ -35,9 +36,8 @@ pub struct TrainArgs {
     /// Seed of splits, weights, order, augmentation and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to train: cpu, vulkan, metal, cuda; GPUs need a build with the feature `gpu` or `cuda`
-    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
-    device: DeviceArg,
+    #[command(flatten)]
+    device: TrainDeviceArg,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
@@ -92,10 +92,10 @@ struct Stage1Args {
 /// Stage-2 settings.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Stage 2: the Bayesian first layer")]
-struct Stage2Args {
+pub(super) struct Stage2Args {
     /// Stop after stage 1: a plain network
     #[arg(long)]
-    plain: bool,
+    pub(super) plain: bool,
     /// Epochs of stage 2
     #[arg(long)]
     bayes_epochs: Option<usize>,
@@ -233,6 +233,7 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let graph = architectures::build(arch, shape, splits.train.class_names.len())?;
     let settings = settings(args, arch, spec, &graph, &splits)?;
     settings.stage1.check(&graph)?;
+    require_device(settings.stage1.device)?;
     if let Some(stage2) = &settings.stage2 {
         stage2.check(&graph)?;
     }
@@ -253,17 +254,23 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
 }
 
 fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
-    let settings = chain::read_settings(&args.out)?;
+    let mut settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
-    let splits = data::splits(loaded, settings.seed)?;
-    if Preprocessing::fit(&splits.train)? != settings.preprocessing {
+    let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
+    // An imported network brings its preprocessing along; a trained one's follows from the data.
+    if settings.network.is_none() && Preprocessing::fit(&splits.train)? != settings.preprocessing {
         return Err(Error::malformed(
             &args.out,
             "run folder",
             format!("other data under the name {}", settings.data),
             "the data that the run was started with",
         ));
+    }
+    if args.device.device.is_some() {
+        require_device(args.device.device())?;
+        settings.set_device(args.device.device());
+        folder.save_config(&settings)?;
     }
     chain::trim_log(&folder)?;
     Ok((folder, settings, splits))
@@ -306,6 +313,7 @@ fn settings(
         seed: args.seed,
         stage1,
         stage2,
+        network: None,
     })
 }
 
@@ -343,7 +351,7 @@ impl Stage1Args {
 }
 
 impl Stage2Args {
-    fn change(&self, config: &mut Stage2Config) {
+    pub(super) fn change(&self, config: &mut Stage2Config) {
         set(&mut config.epochs, self.bayes_epochs);
         set(&mut config.prior_sigma, self.prior_sigma);
         set(&mut config.temperature, self.temperature);

@@ -103,6 +103,15 @@ impl RawExample<'_> {
     }
 }
 
+impl<'a> From<RawExample<'a>> for stf_bnn::Input<'a> {
+    fn from(example: RawExample<'a>) -> Self {
+        match example {
+            RawExample::U8(values) => Self::U8(values),
+            RawExample::F32(values) => Self::F32(values),
+        }
+    }
+}
+
 /// Memory for an example that is read from disk; one for each thread that reads.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
@@ -138,13 +147,42 @@ pub struct Splits {
     pub test: Dataset,
 }
 
-/// Normalisation before the first layer: `(x - mean[c]) / std[c]` on raw values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Order of the raw values of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Rows, columns, channels: the channels of a pixel side by side, as in image files.
+    #[default]
+    Nhwc,
+    /// Channels, rows, columns: one plane a channel.
+    Nchw,
+}
+
+/// Which raw channel is which channel of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelOrder {
+    /// The same.
+    #[default]
+    Same,
+    /// The last is the first: RGB data for a network that was trained on BGR, or the reverse.
+    Reversed,
+}
+
+/// What becomes of raw values before the first layer: they are arranged as rows, columns, channels of the
+/// network, then `(x - mean[c]) / std[c]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Preprocessing {
-    /// Per channel, in raw units.
+    /// Per channel of the network, in raw units.
     pub mean: Vec<f32>,
-    /// Per channel, in raw units; positive.
+    /// Per channel of the network, in raw units; positive.
     pub std: Vec<f32>,
+    /// Order of the raw values.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Order of the raw channels.
+    #[serde(default)]
+    pub channel_order: ChannelOrder,
 }
 
 impl Dataset {

@@ -14,6 +14,7 @@
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
 
+mod arrange;
 pub mod cifar;
 pub mod corrupt;
 mod dataset;
@@ -33,7 +34,9 @@ mod split;
 #[cfg(test)]
 mod testing;
 
-pub use dataset::{Dataset, Element, Inputs, Preprocessing, RawExample, Scratch, Splits};
+pub use dataset::{
+    ChannelOrder, Dataset, Element, Inputs, Layout, Preprocessing, RawExample, Scratch, Splits,
+};
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
 pub use sharding::shard;

@@ -22,7 +22,8 @@ impl Preprocessing {
             .iter()
             .zip(std)
             .map(|(mean, std)| if std > CONSTANT * mean.abs().max(1.0) { std } else { 1.0 });
-        let fitted = Self { std: std.map(|std| std as f32).collect(), mean: to_f32(&mean) };
+        let fitted =
+            Self { std: std.map(|std| std as f32).collect(), mean: to_f32(&mean), ..Self::default() };
         if fitted.mean.iter().chain(&fitted.std).any(|value| !value.is_finite()) {
             let what = format!("{}: mean and standard deviation", train.name);
             return Err(Error::invalid(what, "overflow", "inputs of moderate size"));

@@ -1,10 +1,11 @@
 //! Runs the device's own `predict` over a data set, on all cores, in the bits that one device gives.
 
-use crate::data::{Dataset, RawExample, Scratch};
+use crate::data::{Dataset, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
+use stf_bnn::artifact::InputLayout;
 use stf_bnn::uncertainty::energy;
-use stf_bnn::{Classification, Config, Input, Model, Predictor};
+use stf_bnn::{Classification, Config, Model, Predictor};
 
 /// Examples that one task predicts, one after another.
 const CHUNK: usize = 32;
@@ -76,15 +77,19 @@ pub fn predict_all<T: Send>(
 /// If the shapes differ; names both.
 pub fn require_shape(model: &Model<'_>, data: &Dataset) -> Result<()> {
     let input = model.manifest().input.tensor;
-    let wanted = [input.height, input.width, input.channels].map(usize::from);
+    let order = match model.manifest().input.layout {
+        InputLayout::Nhwc => [input.height, input.width, input.channels],
+        InputLayout::Nchw => [input.channels, input.height, input.width],
+    };
+    let wanted = order.map(usize::from);
     if [data.shape.height, data.shape.width, data.shape.channels] == wanted {
         return Ok(());
     }
-    let [height, width, channels] = wanted;
+    let [a, b, c] = wanted;
     Err(Error::invalid(
         format!("examples of {}", data.name),
         data.shape,
-        format!("the model's input {height}x{width}x{channels}"),
+        format!("the model's input {a}x{b}x{c}"),
     ))
 }
 
@@ -99,10 +104,7 @@ fn outcome(
     index: usize,
     scratch: &mut Scratch,
 ) -> Result<(Outcome, Vec<f32>)> {
-    let input = match data.raw(index, scratch)? {
-        RawExample::U8(values) => Input::U8(values),
-        RawExample::F32(values) => Input::F32(values),
-    };
+    let input = data.raw(index, scratch)?.into();
     let (mut energies, mut draws) = (0.0, Vec::new());
     let each = |draw: u16, logits: &[f32]| {
         if draw == 0 {

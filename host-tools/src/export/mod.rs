@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 
+use crate::data::{ChannelOrder, Layout};
 use crate::error::{Error, Result};
 use crate::graph::{Task, Window};
 use crate::quantize::lower::{Clamp, Lowered, Step, StepKind};
@@ -43,6 +44,14 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         tensor: tensor(network, 0)?,
         mean: writer.values(&network.preprocessing.mean),
         multiplier: writer.values(&multiplier),
+        layout: match network.preprocessing.layout {
+            Layout::Nhwc => artifact::InputLayout::Nhwc,
+            Layout::Nchw => artifact::InputLayout::Nchw,
+        },
+        channel_order: match network.preprocessing.channel_order {
+            ChannelOrder::Same => artifact::ChannelOrder::Same,
+            ChannelOrder::Reversed => artifact::ChannelOrder::Reversed,
+        },
     };
     for step in &lowered.steps {
         let layer = layer(network, step, &mut writer)?;
@@ -186,6 +195,37 @@ fn layer(network: &Quantized, step: &Step, writer: &mut ArtifactWriter) -> Resul
                 multiplier_b: b.scale / output.scale,
                 clamp: clamp(*c),
             }
+        }
+        StepKind::Sub { clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            Layer::Sub {
+                a: input,
+                b,
+                output,
+                multiplier_a: input.scale / output.scale,
+                multiplier_b: b.scale / output.scale,
+                clamp: clamp(*c),
+            }
+        }
+        StepKind::Mul { clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            let multiplier = (input.scale * b.scale) / output.scale;
+            Layer::Mul { a: input, b, output, multiplier, clamp: clamp(*c) }
+        }
+        StepKind::Concat { axis, clamp: c } => {
+            let b = tensor(network, step.inputs[1])?;
+            Layer::Concat {
+                a: input,
+                b,
+                output,
+                axis: fit("axis", *axis)?,
+                multiplier_a: input.scale / output.scale,
+                multiplier_b: b.scale / output.scale,
+                clamp: clamp(*c),
+            }
+        }
+        StepKind::Pad { begin } => {
+            Layer::Pad { input, output, begin: [fit("padding", begin[0])?, fit("padding", begin[1])?] }
         }
         StepKind::Lookup { table } => Layer::Lookup { input, output, table: writer.values(table) },
         StepKind::Dequantize => Layer::Dequantize { input },

@@ -24,6 +24,24 @@ pub enum Activation {
     Elu(f32),
     /// `x * Phi(x)`, Phi the distribution function of the standard normal (not its tanh approximation).
     Gelu,
+    /// `min(max(x, min), max)`.
+    Clip {
+        /// Least value.
+        min: f32,
+        /// Greatest value.
+        max: f32,
+    },
+    /// `min(max(slope * x + offset, 0), 1)`: a hard sigmoid of any slope.
+    Ramp {
+        /// Slope of the middle part.
+        slope: f32,
+        /// Value at 0.
+        offset: f32,
+    },
+    /// `x / (1 + exp(-x))`, also called SiLU.
+    Swish,
+    /// The error function.
+    Erf,
 }
 
 impl Activation {
@@ -58,6 +76,11 @@ impl Activation {
                 }
             }
             Self::Gelu => gelu(x),
+            Self::Clip { min, max } => x.max(min).min(max),
+            Self::Ramp { slope, offset } => (slope * x + offset).clamp(0.0, 1.0),
+            Self::Erf => erf(x.into()) as f32,
+            Self::Swish if x == f32::NEG_INFINITY => 0.0,
+            Self::Swish => x * sigmoid(x),
         }
     }
 
@@ -98,6 +121,19 @@ impl Activation {
                 }
             }
             Self::Gelu => gelu_derivative(x),
+            Self::Clip { min, max } => f32::from(x > min && x < max),
+            Self::Ramp { slope, offset } => {
+                let y = slope * x + offset;
+                if y > 0.0 && y < 1.0 { slope } else { 0.0 }
+            }
+            Self::Erf => {
+                let x = f64::from(x);
+                (2.0 / PI.sqrt() * (-x * x).exp()) as f32
+            }
+            Self::Swish => {
+                let y = sigmoid(x);
+                y + x * y * (1.0 - y)
+            }
         }
     }
 
@@ -114,6 +150,10 @@ impl Activation {
             Self::HardSwish => "hard_swish",
             Self::Elu(_) => "elu",
             Self::Gelu => "gelu",
+            Self::Clip { .. } => "clip",
+            Self::Ramp { .. } => "ramp",
+            Self::Swish => "swish",
+            Self::Erf => "erf",
         }
     }
 }
@@ -169,7 +209,7 @@ fn erf(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 9] = [
+    const ALL: [Activation; 13] = [
         Activation::Relu,
         Activation::Relu6,
         Activation::LeakyRelu(0.1),
@@ -179,6 +219,10 @@ mod tests {
         Activation::HardSwish,
         Activation::Elu(1.3),
         Activation::Gelu,
+        Activation::Clip { min: -1.0, max: 4.0 },
+        Activation::Ramp { slope: 0.2, offset: 0.5 },
+        Activation::Swish,
+        Activation::Erf,
     ];
 
     /// No point is within a step of a kink (0, 6, -3, 3).

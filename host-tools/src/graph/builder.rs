@@ -154,6 +154,18 @@ impl GraphBuilder {
         Ok(id)
     }
 
+    /// What a node that is there computes, and what it reads.
+    #[must_use]
+    pub fn op(&self, id: NodeId) -> Option<(Op, &[NodeId])> {
+        self.nodes.get(id).map(|node| (node.op, node.inputs.as_slice()))
+    }
+
+    /// The nodes so far as a graph that is not checked: it may have nodes that nothing reads.
+    #[must_use]
+    pub fn into_graph(self, task: Task) -> Graph {
+        Graph { name: self.name, task, nodes: self.nodes }
+    }
+
     /// The finished graph.
     ///
     /// # Errors
@@ -193,6 +205,10 @@ const fn prefix(op: &Op) -> &'static str {
         Op::AvgPool { .. } => "avg_pool",
         Op::GlobalAvgPool => "global_avg_pool",
         Op::Add => "add",
+        Op::Sub => "sub",
+        Op::Mul => "mul",
+        Op::Concat { .. } => "concat",
+        Op::Pad { .. } => "pad",
         Op::Flatten => "flatten",
         Op::Dropout { .. } => "dropout",
     }

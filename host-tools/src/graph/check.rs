@@ -78,20 +78,33 @@ pub(super) fn infer(name: &str, op: &Op, inputs: &[Shape]) -> Result<Shape> {
         (Op::Input, _) => {
             return Err(Error::invalid(format!("node {name}"), "Input", "Input only as node 0"));
         }
-        (Op::Add, &[left, right]) if left == right => left,
-        (Op::Add, &[left, right]) => {
-            return Err(Error::invalid(
-                format!("node {name}: second input"),
-                right,
-                format!("{left}, as the first"),
-            ));
+        (Op::Add | Op::Sub | Op::Mul | Op::Concat { .. }, &[left, right]) => {
+            infer_binary(name, op, left, right)?
         }
-        (Op::Add, _) => return Err(wrong_arity(name, inputs, 2)),
+        (Op::Add | Op::Sub | Op::Mul | Op::Concat { .. }, _) => return Err(wrong_arity(name, inputs, 2)),
         (_, &[input]) => infer_unary(name, op, input)?,
         _ => return Err(wrong_arity(name, inputs, 1)),
     };
     check_size(name, shape)?;
     Ok(shape)
+}
+
+fn infer_binary(name: &str, op: &Op, left: Shape, right: Shape) -> Result<Shape> {
+    let misfit =
+        |expected: String| Err(Error::invalid(format!("node {name}: second input"), right, expected));
+    match *op {
+        Op::Concat { axis } => {
+            let [mut sizes, other] = [left, right].map(|s| [s.height, s.width, s.channels]);
+            if axis > 2 || (0..3).any(|i| i != axis && sizes[i] != other[i]) {
+                return misfit(format!("{left}, as the first, but for axis {axis}"));
+            }
+            sizes[axis] = sizes[axis].saturating_add(other[axis]);
+            Ok(Shape::new(sizes[0], sizes[1], sizes[2]))
+        }
+        Op::Mul if right == Shape::vector(left.channels) => Ok(left),
+        _ if left == right => Ok(left),
+        _ => misfit(format!("{left}, as the first")),
+    }
 }
 
 fn wrong_arity(name: &str, inputs: &[Shape], expected: usize) -> Error {
@@ -118,6 +131,7 @@ fn infer_unary(name: &str, op: &Op, input: Shape) -> Result<Shape> {
             check_weight(name, &[out_features, input.len()])?;
             Ok(Shape::vector(out_features))
         }
+        Op::Pad { begin, end } => padded(name, begin, end, input),
         Op::MaxPool(window) | Op::AvgPool { window, .. } => {
             let [height, width] = window_output(name, &window, input)?;
             check_pool_padding(name, &window, input, [height, width])?;
@@ -130,8 +144,16 @@ fn infer_unary(name: &str, op: &Op, input: Shape) -> Result<Shape> {
             Ok(input)
         }
         // `infer` handles these two.
-        Op::Input | Op::Add => Err(wrong_arity(name, &[input], if *op == Op::Add { 2 } else { 0 })),
+        _ => Err(wrong_arity(name, &[input], if *op == Op::Input { 0 } else { 2 })),
     }
+}
+
+fn padded(name: &str, begin: [usize; 2], end: [usize; 2], input: Shape) -> Result<Shape> {
+    if begin.iter().chain(&end).any(|&pad| pad > 1 << 15) {
+        let found = format!("{begin:?} to {end:?}");
+        return Err(Error::invalid(format!("node {name}: padding"), found, "up to 32768 a side"));
+    }
+    Ok(Shape::new(begin[0] + input.height + end[0], begin[1] + input.width + end[1], input.channels))
 }
 
 fn check_groups(name: &str, groups: usize, inputs: usize, outputs: usize) -> Result<()> {
@@ -205,6 +227,14 @@ fn check_numbers(name: &str, op: &Op) -> Result<()> {
             bad("rate", rate, "at least 0 and less than 1")
         }
         Op::Activation(Activation::LeakyRelu(slope)) if !slope.is_finite() => bad("slope", slope, "finite"),
+        Op::Activation(Activation::Clip { min, max })
+            if !(min.is_finite() && max.is_finite() && min <= max) =>
+        {
+            bad("min", min, "a finite number up to max")
+        }
+        Op::Activation(Activation::Ramp { slope, offset }) if !(slope.is_finite() && offset.is_finite()) => {
+            bad("slope", slope, "finite numbers")
+        }
         Op::Activation(Activation::Elu(alpha)) if !alpha.is_finite() => bad("alpha", alpha, "finite"),
         _ => Ok(()),
     }

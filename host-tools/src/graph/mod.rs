@@ -185,6 +185,22 @@ pub enum Op {
     GlobalAvgPool,
     /// Sum of two inputs of the same shape.
     Add,
+    /// First input minus the second, of the same shape.
+    Sub,
+    /// Product of two inputs of the same shape, or of the first with a second of one value a channel.
+    Mul,
+    /// The second input behind the first along one axis: 0 rows, 1 columns, 2 channels.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// Zeros around rows and columns.
+    Pad {
+        /// Rows above, columns left.
+        begin: [usize; 2],
+        /// Rows below, columns right.
+        end: [usize; 2],
+    },
     /// All values as one vector, in NHWC order.
     Flatten,
     /// Inverted dropout; does nothing outside training.
@@ -214,6 +230,10 @@ impl Op {
             Self::AvgPool { .. } => "AvgPool",
             Self::GlobalAvgPool => "GlobalAvgPool",
             Self::Add => "Add",
+            Self::Sub => "Sub",
+            Self::Mul => "Mul",
+            Self::Concat { .. } => "Concat",
+            Self::Pad { .. } => "Pad",
             Self::Flatten => "Flatten",
             Self::Dropout { .. } => "Dropout",
         }

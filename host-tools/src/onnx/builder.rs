@@ -1,6 +1,7 @@
 //! Builds an ONNX model node by node: names, initializers, attributes, and the two layouts that an
 //! activation can have.
 
+use super::InputType;
 use super::proto::Message;
 use crate::graph::Shape;
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ pub(super) enum Data<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F32 = 1,
+    U8 = 2,
     I8 = 3,
     I32 = 6,
     I64 = 7,
@@ -55,9 +57,16 @@ pub(super) struct Builder {
     outputs: Vec<Message>,
     names: HashSet<String>,
     microsoft: bool,
+    /// Whether the model takes raw values as bytes.
+    pub(super) byte_input: bool,
 }
 
 impl Builder {
+    /// An empty model with this type of raw input.
+    pub(super) fn new(input: InputType) -> Self {
+        Self { byte_input: input == InputType::U8, ..Self::default() }
+    }
+
     /// `name`, or with a number behind it if it is taken.
     fn unique(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}_{number}"));

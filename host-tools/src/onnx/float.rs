@@ -1,5 +1,6 @@
 //! The float graph as ONNX nodes.
 
+use super::InputType;
 use super::builder::{Attr, Builder, Data, Element, Tensor};
 use crate::data::Preprocessing;
 use crate::error::{Error, Result};
@@ -19,8 +20,13 @@ pub(super) struct FloatGraph<'a> {
 impl<'a> FloatGraph<'a> {
     /// Input and preprocessing: `input` is f32 `[N, H, W, C]` in raw units, normalised by the same two
     /// operations as in training.
-    pub(super) fn new(graph: &'a Graph, params: &'a Params, preprocessing: &Preprocessing) -> Self {
-        let mut builder = Builder::default();
+    pub(super) fn new(
+        graph: &'a Graph,
+        params: &'a Params,
+        preprocessing: &Preprocessing,
+        input: InputType,
+    ) -> Self {
+        let mut builder = Builder::new(input);
         let shape = graph.input_shape();
         let raw = raw_input(&mut builder, [shape.height, shape.width, shape.channels]);
         let channels = preprocessing.mean.len();
@@ -67,6 +73,15 @@ impl<'a> FloatGraph<'a> {
                 let y = self.values[node.inputs[1]].clone();
                 tensor(add(&mut self.builder, name, &x, &y), x.image)
             }
+            Op::Sub | Op::Mul => {
+                let y = self.values[node.inputs[1]].clone();
+                tensor(product_or_difference(&mut self.builder, name, &x, &y, node.op == Op::Mul), true)
+            }
+            Op::Concat { axis } => {
+                let y = self.values[node.inputs[1]].clone();
+                tensor(concat(&mut self.builder, name, &x, &y, axis), true)
+            }
+            Op::Pad { begin, end } => tensor(pad(&mut self.builder, name, &x, begin, end), true),
             Op::Flatten => tensor(self.builder.vector(&x), false),
             Op::Dropout { .. } => Tensor { shape: node.shape, ..x },
         };
@@ -151,9 +166,13 @@ pub(super) fn slice<'t>(tensor: &'t ArrayD<f32>, node: &str) -> Result<&'t [f32]
     tensor.as_slice().ok_or_else(strided)
 }
 
-/// The graph input, f32 `[N, H, W, C]` in raw units.
+/// The graph input `[N, H, W, C]` in raw units, as f32 from here on.
 pub(super) fn raw_input(builder: &mut Builder, dims: [usize; 3]) -> String {
-    builder.input("input", Element::F32, &dims)
+    if !builder.byte_input {
+        return builder.input("input", Element::F32, &dims);
+    }
+    let bytes = builder.input("input", Element::U8, &dims);
+    builder.op("Cast", "input/f32", &[&bytes], &[("to", Attr::I(Element::F32 as i64))])
 }
 
 /// An NHWC value as the graph goes on with it: a vector where it is one, else NCHW.
@@ -238,6 +257,37 @@ pub(super) fn add(builder: &mut Builder, name: &str, a: &Tensor, b: &Tensor) -> 
     builder.op("Add", name, &[&a.name, &other], &[])
 }
 
+/// `x - y` or `x * y`; `y` may have one value a channel.
+pub(super) fn product_or_difference(
+    builder: &mut Builder,
+    name: &str,
+    x: &Tensor,
+    y: &Tensor,
+    product: bool,
+) -> String {
+    let (x, y) = (builder.image(x), builder.image(y));
+    builder.op(if product { "Mul" } else { "Sub" }, name, &[&x, &y], &[])
+}
+
+/// `axis` counts rows, columns, channels; ONNX has channels first.
+pub(super) fn concat(builder: &mut Builder, name: &str, x: &Tensor, y: &Tensor, axis: usize) -> String {
+    let (x, y) = (builder.image(x), builder.image(y));
+    builder.op("Concat", name, &[&x, &y], &[("axis", Attr::I([2, 3, 1][axis]))])
+}
+
+pub(super) fn pad(
+    builder: &mut Builder,
+    name: &str,
+    x: &Tensor,
+    begin: [usize; 2],
+    end: [usize; 2],
+) -> String {
+    let image = builder.image(x);
+    let pads = [0, 0, begin[0], begin[1], 0, 0, end[0], end[1]].map(|pad| pad as i64);
+    let pads = builder.constant(&format!("{name}/pads"), &[8], Data::I64(&pads));
+    builder.op("Pad", name, &[&image, &pads], &[])
+}
+
 /// An element-wise function; those newer than the opset by their formula.
 pub(super) fn activation(builder: &mut Builder, name: &str, x: &str, function: Activation) -> String {
     match function {
@@ -261,6 +311,15 @@ pub(super) fn activation(builder: &mut Builder, name: &str, x: &str, function: A
             let twice = builder.op("Add", &format!("{name}/twice_phi"), &[&erf, &one], &[]);
             let phi = builder.op("Mul", &format!("{name}/phi"), &[&twice, &half], &[]);
             builder.op("Mul", name, &[x, &phi], &[])
+        }
+        Activation::Erf => builder.op("Erf", name, &[x], &[]),
+        Activation::Clip { min, max } => clip(builder, name, x, min, max),
+        Activation::Ramp { slope, offset } => {
+            builder.op("HardSigmoid", name, &[x], &[("alpha", Attr::F(slope)), ("beta", Attr::F(offset))])
+        }
+        Activation::Swish => {
+            let gate = builder.op("Sigmoid", &format!("{name}/gate"), &[x], &[]);
+            builder.op("Mul", name, &[x, &gate], &[])
         }
     }
 }

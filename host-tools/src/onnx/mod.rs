@@ -1,7 +1,7 @@
 //! ONNX files out of the one graph and its quantized form.
 //!
-//! Every model has a free batch size N and takes the same input as the device: `input`, f32
-//! `[N, height, width, channels]` in raw units (pixels: 0 to 255). Normalisation and the change to
+//! Every model has a free batch size N and takes the device's raw units (pixels: 0 to 255): `input`, f32 or
+//! u8 `[N, height, width, channels]`, in the network's order of channels. Normalisation and the change to
 //! ONNX's channels-first layout are nodes of the model. A classifier's output is `logits`
 //! `[N, classes]`, other networks have `output`.
 
@@ -23,12 +23,27 @@ use crate::quantize::Quantized;
 use builder::{Builder, Element};
 use float::FloatGraph;
 
+/// Type of a model's raw input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InputType {
+    /// f32.
+    #[default]
+    F32,
+    /// Bytes: pixels as cameras and image files have them.
+    U8,
+}
+
 /// The float network with the posterior's mean, batch norm as nodes.
 ///
 /// # Errors
 /// If a parameter is missing, or ONNX has no counterpart of a node.
-pub fn float(graph: &Graph, params: &Params, preprocessing: &Preprocessing) -> Result<Vec<u8>> {
-    let mut net = FloatGraph::new(graph, params, preprocessing);
+pub fn float(
+    graph: &Graph,
+    params: &Params,
+    preprocessing: &Preprocessing,
+    input: InputType,
+) -> Result<Vec<u8>> {
+    let mut net = FloatGraph::new(graph, params, preprocessing, input);
     for id in 1..graph.nodes.len() {
         net.node(id)?;
     }
@@ -43,9 +58,9 @@ pub fn float(graph: &Graph, params: &Params, preprocessing: &Preprocessing) -> R
 ///
 /// # Errors
 /// If the parameters do not suit the graph, or ONNX has no counterpart of a layer.
-pub fn qdq(graph: &Graph, params: &Params, network: &Quantized) -> Result<Vec<u8>> {
+pub fn qdq(graph: &Graph, params: &Params, network: &Quantized, input: InputType) -> Result<Vec<u8>> {
     let (folded, _, _) = fold_batch_norm(graph, params, None)?;
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(input);
     qdq::append(&mut builder, &folded, network, output_name(graph))?;
     Ok(builder.finish(&graph.name, &[]))
 }
@@ -61,9 +76,10 @@ pub fn monte_carlo(
     params: &Params,
     network: &Quantized,
     draws: BakedDraws,
+    input: InputType,
 ) -> Result<Vec<u8>> {
     let (folded, folded_params, _) = fold_batch_norm(graph, params, None)?;
-    let mut net = FloatGraph::new(&folded, &folded_params, &network.preprocessing);
+    let mut net = FloatGraph::new(&folded, &folded_params, &network.preprocessing, input);
     monte_carlo::append(&mut net, &folded_params, network, draws)?;
     let (seed, samples) = (draws.seed.to_string(), draws.num_samples.to_string());
     let metadata = [

@@ -150,6 +150,42 @@ impl Int8<'_> {
                 let sum = self.builder.microsoft("QLinearAdd", name, &strs(&inputs), &[]);
                 result(self.clamp(name, sum, *clamp), x.image)
             }
+            StepKind::Mul { clamp } => {
+                let mut inputs = vec![self.builder.image(&x)];
+                inputs.extend(self.scalars(step.inputs[0]));
+                let other = self.value(step.inputs[1])?;
+                inputs.push(self.builder.image(&other));
+                inputs.extend(self.scalars(step.inputs[1]));
+                inputs.extend(self.scalars(output_of(step)?));
+                let product = self.builder.microsoft("QLinearMul", name, &strs(&inputs), &[]);
+                result(self.clamp(name, product, *clamp), true)
+            }
+            StepKind::Concat { axis, clamp } => {
+                let mut inputs = self.scalars(output_of(step)?).to_vec();
+                for &input in &step.inputs {
+                    let value = self.value(input)?;
+                    inputs.push(self.builder.image(&value));
+                    inputs.extend(self.scalars(input));
+                }
+                let axis = [("axis", Attr::I([2, 3, 1][*axis]))];
+                let joined = self.builder.microsoft("QLinearConcat", name, &strs(&inputs), &axis);
+                result(self.clamp(name, joined, *clamp), true)
+            }
+            // No integer operator of ONNX Runtime: their own formulas, every step exact or rounded once.
+            StepKind::Sub { clamp } => {
+                let difference = self.difference(step, &x)?;
+                let y = self.round(name, &difference, self.quantization(output_of(step)?).zero_point);
+                result(self.clamp(name, y, *clamp), true)
+            }
+            StepKind::Pad { begin } => {
+                let image = self.builder.image(&x);
+                let shape = self.network.lowered.values[output_of(step)?].shape;
+                let end = [shape.height - x.shape.height - begin[0], shape.width - x.shape.width - begin[1]];
+                let pads = [0, 0, begin[0], begin[1], 0, 0, end[0], end[1]].map(|pad| pad as i64);
+                let pads = self.builder.constant(&format!("{name}/pads"), &[8], Data::I64(&pads));
+                let [_, zero] = self.scalars(step.inputs[0]);
+                result(self.builder.op("Pad", name, &[&image, &pads, &zero], &[]), true)
+            }
             StepKind::Lookup { table } => {
                 let table = self.builder.constant(&format!("{name}/table"), &[256], Data::I8(table));
                 let offset = self.builder.constant(&format!("{name}/offset"), &[], Data::I32(&[128]));
@@ -165,6 +201,25 @@ impl Int8<'_> {
                 result(self.builder.op("DequantizeLinear", name, &inputs, &[]), x.image)
             }
         })
+    }
+
+    /// `f32(a - zp) * m_a - f32(b - zp) * m_b` in float nodes.
+    fn difference(&mut self, step: &Step, x: &Tensor) -> Result<String> {
+        let name = step.name.as_str();
+        let y_scale = self.quantization(output_of(step)?).scale;
+        let mut terms = Vec::new();
+        for (index, &input) in step.inputs.iter().enumerate() {
+            let value = if index == 0 { x.clone() } else { self.value(input)? };
+            let image = self.builder.image(&value);
+            let Quantization { scale, .. } = self.quantization(input);
+            let [_, zero] = self.scalars(input);
+            let one = self.builder.scalar(&format!("{name}/one{index}"), 1.0);
+            let m = self.builder.scalar(&format!("{name}/m{index}"), scale / y_scale);
+            let centred =
+                self.builder.op("DequantizeLinear", &format!("{name}/c{index}"), &[&image, &one, &zero], &[]);
+            terms.push(self.builder.op("Mul", &format!("{name}/t{index}"), &[&centred, &m], &[]));
+        }
+        Ok(self.builder.op("Sub", &format!("{name}/difference"), &[&terms[0], &terms[1]], &[]))
     }
 
     fn conv(

@@ -1,7 +1,10 @@
 //! The int8 network as float operators between QuantizeLinear and DequantizeLinear nodes.
 
 use super::builder::{Attr, Builder, Data, Element, Tensor};
-use super::float::{Geometry, activation, add, average_pool, clip, from_nhwc, max_pool, raw_input};
+use super::float::{
+    Geometry, activation, add, average_pool, clip, concat, from_nhwc, max_pool, pad, product_or_difference,
+    raw_input,
+};
 use super::operators::kernel;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, Shape, Window};
@@ -104,6 +107,21 @@ impl Qdq<'_> {
                 let other = self.value(step.inputs[1])?;
                 let y = add(self.builder, name, &x, &other);
                 tensor(self.fused(step, y, *clamp), x.image)
+            }
+            StepKind::Sub { clamp } | StepKind::Mul { clamp } => {
+                let other = self.value(step.inputs[1])?;
+                let product = matches!(step.kind, StepKind::Mul { .. });
+                let y = product_or_difference(self.builder, name, &x, &other, product);
+                tensor(self.fused(step, y, *clamp), true)
+            }
+            StepKind::Concat { axis, .. } => {
+                let other = self.value(step.inputs[1])?;
+                tensor(concat(self.builder, name, &x, &other, *axis), true)
+            }
+            StepKind::Pad { begin } => {
+                let whole = shape.unwrap_or(x.shape);
+                let end = [whole.height - x.shape.height - begin[0], whole.width - x.shape.width - begin[1]];
+                tensor(pad(self.builder, name, &x, *begin, end), true)
             }
             StepKind::Lookup { .. } => match graph.nodes[step.node].op {
                 Op::Activation(function) => {

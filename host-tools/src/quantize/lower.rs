@@ -1,7 +1,7 @@
 //! Lowers the folded float graph to the runtime's layers: fuses activations, gives every value a
 //! quantization, quantizes the weights.
 
-use super::range::{Histogram, Quantization, RangeRule};
+use super::range::{Histogram, Quantization, Ranges};
 use super::weights::{QuantizedWeights, quantize_weights};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Graph, NodeId, NodeParams, Op, Params, Shape, Window};
@@ -61,6 +61,14 @@ pub enum StepKind {
     AvgPool { window: Window, count_padding: bool, clamp: Clamp },
     /// Element-wise sum.
     Add { clamp: Clamp },
+    /// Element-wise difference.
+    Sub { clamp: Clamp },
+    /// Element-wise product; the second factor may have one value a channel.
+    Mul { clamp: Clamp },
+    /// The second input behind the first along `axis`: 0 rows, 1 columns, 2 channels.
+    Concat { axis: usize, clamp: Clamp },
+    /// Zeros around rows and columns, `begin` of them above and left.
+    Pad { begin: [usize; 2] },
     /// Unary function by a table of 256 values, indexed by `q + 128`.
     Lookup { table: Vec<i8> },
     /// int8 to f32 as the last layer.
@@ -85,7 +93,7 @@ pub fn lower(
     graph: &Graph,
     params: &Params,
     histograms: &[Histogram],
-    rule: RangeRule,
+    ranges: Ranges,
     input: Quantization,
 ) -> Result<Lowered> {
     require_single_first_layer(graph)?;
@@ -93,7 +101,7 @@ pub fn lower(
         graph,
         params,
         histograms,
-        rule,
+        ranges,
         readers: readers(graph),
         value_of: vec![None; graph.nodes.len()],
         lowered: Lowered {
@@ -155,7 +163,7 @@ struct Lowering<'a> {
     graph: &'a Graph,
     params: &'a Params,
     histograms: &'a [Histogram],
-    rule: RangeRule,
+    ranges: Ranges,
     readers: Vec<Vec<NodeId>>,
     value_of: Vec<Option<ValueId>>,
     lowered: Lowered,
@@ -186,7 +194,18 @@ impl Lowering<'_> {
                 self.push(id, Some(output), StepKind::Add { clamp })
             }
             Op::Activation(activation) => self.lookup(id, activation),
-            Op::Input | Op::BatchNorm { .. } => Err(Error::invalid(
+            Op::Sub => {
+                let (output, clamp) = self.fused_output(id);
+                self.push(id, Some(output), StepKind::Sub { clamp })
+            }
+            Op::Mul => {
+                let (output, clamp) = self.fused_output(id);
+                self.push(id, Some(output), StepKind::Mul { clamp })
+            }
+            Op::Concat { axis } => self.concat(id, axis),
+            Op::Pad { begin, .. } => self.pad(id, begin),
+            Op::BatchNorm { eps, .. } => self.affine(id, eps),
+            Op::Input => Err(Error::invalid(
                 format!("node {}", node.name),
                 format!("a {} that is not folded into a layer before it", node.op.name()),
                 "a convolution or dense layer as its input, read by nothing else",
@@ -198,14 +217,11 @@ impl Lowering<'_> {
         let channels = self.graph.input_of(id).channels;
         let out_channels = self.graph.nodes[id].shape.channels;
         let depthwise = groups == channels && out_channels == channels && groups > 1;
-        if groups != 1 && !depthwise {
-            return Err(Error::invalid(
-                format!("node {}: groups", self.graph.nodes[id].name),
-                format!("{groups} groups of {channels} input and {out_channels} output channels"),
-                "1 group, or one group a channel",
-            ));
-        }
-        let weights = self.weights(id, out_channels)?;
+        let weights = if groups == 1 || depthwise {
+            self.weights(id, out_channels)?
+        } else {
+            self.grouped_weights(id, window, groups)?
+        };
         let (output, clamp) = self.fused_output(id);
         let kind = if depthwise {
             StepKind::DepthwiseConv2d { window, weights, clamp }
@@ -224,6 +240,78 @@ impl Lowering<'_> {
         self.push(id, Some(output), StepKind::Dense { weights, clamp })
     }
 
+    /// The runtime has no groups between one and one a channel: such a convolution runs as a full one whose
+    /// kernels are zero outside their group.
+    fn grouped_weights(&self, id: NodeId, window: Window, groups: usize) -> Result<QuantizedWeights> {
+        let node = &self.graph.nodes[id];
+        if self.lowered.steps.is_empty() {
+            return Err(Error::invalid(
+                format!("first layer {}", node.name),
+                format!("{groups} groups"),
+                "1 group, or one group a channel, in the layer that can be Bayesian",
+            ));
+        }
+        let (inputs, outputs) = (self.graph.input_of(id).channels, node.shape.channels);
+        let (per_group, taps) = (inputs / groups, window.kernel[0] * window.kernel[1]);
+        let missing = || Error::invalid(format!("weights of {}", node.name), "none", "a tensor");
+        let params = &self.params.nodes[id];
+        let weight = params.weight.as_ref().and_then(|w| w.as_slice()).ok_or_else(missing)?;
+        let mut full = vec![0.0; outputs * taps * inputs];
+        for (row, values) in weight.chunks_exact(per_group).enumerate() {
+            let group = row / taps / (outputs / groups);
+            full[row * inputs + group * per_group..][..per_group].copy_from_slice(values);
+        }
+        let bias = params.bias.as_ref().and_then(|b| b.as_slice());
+        let Quantization { scale, zero_point } = self.lowered.values[self.source(id, 0)?].quantization;
+        quantize_weights(&node.name, &full, bias, outputs, scale, zero_point)
+    }
+
+    /// A batch norm that no layer before it could take up: a depthwise convolution of one tap.
+    fn affine(&mut self, id: NodeId, eps: f32) -> Result<()> {
+        let (node, params) = (&self.graph.nodes[id], &self.params.nodes[id]);
+        let missing = || Error::invalid(format!("batch norm {}", node.name), "a missing tensor", "all four");
+        let values =
+            |t: &Option<ndarray::ArrayD<f32>>| t.as_ref().map(|t| t.iter().copied().collect::<Vec<f32>>());
+        let (gamma, beta) = values(&params.gamma).zip(values(&params.beta)).ok_or_else(missing)?;
+        let (mean, variance) =
+            values(&params.running_mean).zip(values(&params.running_var)).ok_or_else(missing)?;
+        let scale: Vec<f32> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + eps).sqrt()).collect();
+        let shift: Vec<f32> = (0..scale.len()).map(|c| beta[c] - mean[c] * scale[c]).collect();
+        let Quantization { scale: x_scale, zero_point } =
+            self.lowered.values[self.source(id, 0)?].quantization;
+        let weights = quantize_weights(&node.name, &scale, Some(&shift), scale.len(), x_scale, zero_point)?;
+        let window = Window::valid(1, 1);
+        let one_channel = scale.len() == 1;
+        let (output, clamp) = self.fused_output(id);
+        let kind = if one_channel {
+            StepKind::Conv2d { window, weights, clamp }
+        } else {
+            StepKind::DepthwiseConv2d { window, weights, clamp }
+        };
+        self.push(id, Some(output), kind)
+    }
+
+    /// A chain of concatenations has one scale, so that values are rounded once.
+    fn concat(&mut self, id: NodeId, axis: usize) -> Result<()> {
+        let mut last = id;
+        while let [reader] = self.readers[last][..]
+            && matches!(self.graph.nodes[reader].op, Op::Concat { .. })
+        {
+            last = reader;
+        }
+        let quantization = self.histograms[last].quantization_by(self.ranges);
+        let output = self.new_value(id, quantization);
+        self.value_of[id] = Some(output);
+        self.push(id, Some(output), StepKind::Concat { axis, clamp: Clamp { min: -128, max: 127 } })
+    }
+
+    fn pad(&mut self, id: NodeId, begin: [usize; 2]) -> Result<()> {
+        let quantization = self.lowered.values[self.source(id, 0)?].quantization;
+        let output = self.new_value(id, quantization);
+        self.value_of[id] = Some(output);
+        self.push(id, Some(output), StepKind::Pad { begin })
+    }
+
     fn max_pool(&mut self, id: NodeId, window: Window) -> Result<()> {
         // The maximum of quantized values is the quantized maximum: no new scale.
         let quantization = self.lowered.values[self.source(id, 0)?].quantization;
@@ -239,7 +327,7 @@ impl Lowering<'_> {
 
     fn lookup(&mut self, id: NodeId, activation: Activation) -> Result<()> {
         let source = self.lowered.values[self.source(id, 0)?].quantization;
-        let target = self.histograms[id].quantization(self.rule);
+        let target = self.histograms[id].quantization_by(self.ranges);
         let value = |q: i8| target.quantize(f64::from(activation.value(source.real(q) as f32)));
         let table = (i8::MIN..=i8::MAX).map(value).collect();
         let output = self.new_value(id, target);
@@ -269,7 +357,7 @@ impl Lowering<'_> {
             _ => None,
         };
         let visible = fused.map_or(id, |(reader, _)| reader);
-        let quantization = self.histograms[visible].quantization(self.rule);
+        let quantization = self.histograms[visible].quantization_by(self.ranges);
         let clamp = match fused {
             None => Clamp { min: -128, max: 127 },
             Some((_, Activation::Relu6)) => {

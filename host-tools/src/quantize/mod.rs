@@ -17,7 +17,7 @@ use crate::plan::{Lifetime, Plan, plan};
 use lower::{Lowered, StepKind, lower};
 use noise::{LogVarBytes, output_noise_factor, output_noise_table, quantize_log_var, weight_noise_table};
 use observe::Observation;
-use range::{Extent, Histogram, Quantization, RangeRule};
+use range::{Extent, Histogram, Quantization, RangeRule, Ranges};
 use serde::{Deserialize, Serialize};
 use stf_bnn::artifact::NoiseKind;
 
@@ -28,6 +28,9 @@ pub struct QuantizeOptions {
     pub range: RangeRule,
     /// At most so many calibration examples are watched.
     pub max_examples: usize,
+    /// Whether every zero point is 0: TensorRT's rule. Half of the range is lost behind a ReLU.
+    #[serde(default)]
+    pub symmetric: bool,
     /// Whether a dense first layer draws noise per output instead of per weight.
     pub noise_per_output: bool,
     /// Seed of the sampled first layers.
@@ -36,7 +39,7 @@ pub struct QuantizeOptions {
 
 impl Default for QuantizeOptions {
     fn default() -> Self {
-        Self { range: RangeRule::Mse, max_examples: 1024, noise_per_output: false, seed: 0 }
+        Self { range: RangeRule::Mse, max_examples: 1024, symmetric: false, noise_per_output: false, seed: 0 }
     }
 }
 
@@ -97,8 +100,9 @@ pub fn quantize(
         seed: options.seed,
     };
     let histograms = observation.histograms()?;
-    let input = input_quantization(calibration, preprocessing, &histograms[0], options.range);
-    let lowered = lower(&graph, &params, &histograms, options.range, input)?;
+    let ranges = Ranges { rule: options.range, symmetric: options.symmetric };
+    let input = ranges.adjust(input_quantization(calibration, preprocessing, &histograms[0], options.range));
+    let lowered = lower(&graph, &params, &histograms, ranges, input)?;
     let posterior = posterior.map(|p| quantize_posterior(&p, &lowered, options)).transpose()?;
     let plan = plan_memory(&lowered);
     Ok(Quantized { lowered, posterior, plan, preprocessing: preprocessing.clone() })
@@ -173,11 +177,15 @@ fn plan_memory(lowered: &Lowered) -> Plan {
         let writer = lowered.steps.iter().position(|step| step.output == Some(id)).unwrap_or(0);
         let reads = lowered.steps.iter().rposition(|step| step.inputs.contains(&id));
         let in_place_of = match &lowered.steps[writer].kind {
-            StepKind::Add { .. } | StepKind::Lookup { .. } => lowered.steps[writer]
+            StepKind::Add { .. } | StepKind::Sub { .. } | StepKind::Lookup { .. } => lowered.steps[writer]
                 .inputs
                 .iter()
                 .copied()
                 .find(|&input| input > 0 && dies_at(lowered, input, writer))
+                .map(|input| input - 1),
+            // On the first factor only: the second may be smaller.
+            StepKind::Mul { .. } => Some(lowered.steps[writer].inputs[0])
+                .filter(|&input| input > 0 && dies_at(lowered, input, writer))
                 .map(|input| input - 1),
             _ => None,
         };

@@ -22,6 +22,27 @@ pub enum RangeRule {
     Mse,
 }
 
+/// A rule, and whether zero points are free.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranges {
+    /// How a range is chosen.
+    pub rule: RangeRule,
+    /// Whether every zero point is 0.
+    pub symmetric: bool,
+}
+
+impl Ranges {
+    /// `quantization`, or the least symmetric one that covers it.
+    #[must_use]
+    pub fn adjust(self, quantization: Quantization) -> Quantization {
+        if !self.symmetric {
+            return quantization;
+        }
+        let reach = quantization.real(127).max(-quantization.real(-128));
+        Quantization { scale: ((reach / 127.0) as f32).max(f32::MIN_POSITIVE), zero_point: 0 }
+    }
+}
+
 /// How int8 values stand for reals: `real = scale * (q - zero_point)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quantization {
@@ -126,6 +147,12 @@ impl Histogram {
             RangeRule::Mse => self.least_error(),
         };
         Quantization::covering(min, max)
+    }
+
+    /// The quantization that `ranges` choose.
+    #[must_use]
+    pub fn quantization_by(&self, ranges: Ranges) -> Quantization {
+        ranges.adjust(self.quantization(ranges.rule))
     }
 
     fn width(&self) -> f64 {
@@ -236,6 +263,15 @@ mod tests {
             values.iter().map(|&v| (q.real(q.quantize(v.into())) - f64::from(v)).powi(2)).sum::<f64>()
         };
         assert!(error(RangeRule::Mse) <= error(RangeRule::MinMax) * 1.0001);
+    }
+
+    #[test]
+    fn symmetric_ranges_cover_and_have_no_zero_point() {
+        let histogram = histogram(&[0.0, 1.0, 4.0]);
+        let ranges = Ranges { rule: RangeRule::MinMax, symmetric: true };
+        let q = histogram.quantization_by(ranges);
+        assert_eq!(q.zero_point, 0);
+        assert!((q.real(127) - 4.0).abs() < 1e-6, "{q:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::data::Splits;
 use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
-use crate::train::{Stage1State, Stage2State, TrainData, load_params, stage1, stage2};
+use crate::train::{OptimizerState, Stage1State, Stage2State, TrainData, load_params, stage1, stage2};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ pub fn train(folder: &RunFolder, settings: &RunSettings, splits: &Splits) -> Res
     let stage: Option<u8> = start.as_ref().map(|checkpoint| checkpoint.field(&path, "stage")).transpose()?;
 
     let plain_path = folder.path().join(STAGE1_FILE);
-    let plain = if stage == Some(2) {
+    let plain = if stage == Some(2) || settings.network.is_some() {
         read_params(&graph, &plain_path)?
     } else {
         let start = start.take().map(|mut c| Stage1State::load(&graph, &mut c, &path)).transpose()?;
@@ -75,6 +75,17 @@ pub fn train(folder: &RunFolder, settings: &RunSettings, splits: &Splits) -> Res
     }
     let reports = observer.into_reports();
     Ok((Trained { graph, plain, bayesian }, reports))
+}
+
+/// Puts an imported network where stage 1 leaves a trained one.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn place(folder: &RunFolder, graph: &Graph, params: &Params) -> Result<()> {
+    let state = Stage1State { epoch: 0, params: params.clone(), optimizer: OptimizerState::default() };
+    let mut file = Checkpoint { meta: json!({}), ..Checkpoint::default() };
+    state.store(graph, &mut file);
+    file.save(&folder.path().join(STAGE1_FILE))
 }
 
 /// Reads a finished run back.

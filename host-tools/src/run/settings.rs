@@ -2,8 +2,8 @@
 
 use crate::data::Preprocessing;
 use crate::error::Result;
-use crate::graph::{Graph, Shape, architectures};
-use crate::train::{Stage1Config, Stage2Config};
+use crate::graph::{Graph, Shape, architectures, check};
+use crate::train::{Device, Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
 
 /// Settings of a run, stored as `config.json` in its folder.
@@ -29,6 +29,9 @@ pub struct RunSettings {
     pub stage1: Stage1Config,
     /// Stage 2; none for a plain network.
     pub stage2: Option<Stage2Config>,
+    /// The network itself, if it was imported and has no architecture of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Graph>,
 }
 
 impl RunSettings {
@@ -37,6 +40,18 @@ impl RunSettings {
     /// # Errors
     /// If there is no such architecture, or it does not fit the input.
     pub fn graph(&self) -> Result<Graph> {
+        if let Some(network) = &self.network {
+            check(network)?;
+            return Ok(network.clone());
+        }
         architectures::build(&self.architecture, self.input, self.class_names.len())
+    }
+
+    /// What is left to train runs on this device.
+    pub fn set_device(&mut self, device: Device) {
+        self.stage1.device = device;
+        if let Some(stage2) = &mut self.stage2 {
+            stage2.device = device;
+        }
     }
 }

@@ -167,7 +167,7 @@ impl Epoch<'_> {
 
     /// What a raw value of 0 (a black pixel) is after normalisation.
     fn write_raw_zero(&self, pixel: &mut [f32]) {
-        let Preprocessing { mean, std } = self.preprocessing;
+        let Preprocessing { mean, std, .. } = self.preprocessing;
         for ((value, mean), std) in pixel.iter_mut().zip(mean).zip(std) {
             *value = -mean / std;
         }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn every_example_comes_once_in_an_order_of_the_seed_and_epoch() {
         let data = numbered(23);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         let first = all(&epoch(&data, &identity, 5, 0));
         assert_eq!(first.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [5, 5, 5, 5, 3]);
         let mut seen: Vec<f32> = first.iter().flat_map(|b| b.inputs.iter().copied()).collect();
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_last_batch_of_one_is_left_out() {
         let data = numbered(11);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         assert_eq!(all(&epoch(&data, &identity, 5, 0)).len(), 2);
         assert_eq!(all(&epoch(&numbered(1), &identity, 5, 0)).len(), 1);
     }
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn steps_are_made_of_batches() {
         let data = numbered(23);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         let accumulated = Epoch { accumulate: 2, ..epoch(&data, &identity, 4, 0) };
         let mut found = Vec::new();
         accumulated
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn augmentation_follows_the_example_not_the_batch() {
         let data = numbered(20);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         let with = |batch_size| {
             let epoch =
                 Epoch { augment: Augment { shift: 1, flip: true }, ..epoch(&data, &identity, batch_size, 3) };
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn shifts_and_mirrors_move_pixels_whole() {
         let data = numbered(2);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         let epoch = epoch(&data, &identity, 2, 0);
         let mut image = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         epoch.shift_image(&mut image, 1, -1);
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn an_error_ends_the_epoch() {
         let data = numbered(40);
-        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0] };
+        let identity = Preprocessing { mean: vec![0.0], std: vec![1.0], ..Preprocessing::default() };
         let mut steps = 0;
         let result = epoch(&data, &identity, 4, 0).each(|_, _| {
             steps += 1;

@@ -111,6 +111,20 @@ pub trait Engine: Send {
     fn update_running_statistics(&self, params: &mut Params) -> Result<()>;
 }
 
+/// Checks that a device is there, for callers that write something before they use it.
+///
+/// # Errors
+/// If it is not; names the devices that are.
+pub fn require_device(device: Device) -> Result<()> {
+    match device {
+        Device::Cpu => Ok(()),
+        #[cfg(feature = "gpu")]
+        _ => super::gpu::open(device).map(drop),
+        #[cfg(not(feature = "gpu"))]
+        _ => Err(not_built(device)),
+    }
+}
+
 /// The engine of a device, for up to `max_batch` examples at a time.
 ///
 /// # Errors
@@ -127,15 +141,18 @@ pub fn engine(
         #[cfg(feature = "gpu")]
         _ => Ok(Box::new(super::gpu::GpuExecutor::new(graph, max_batch, trainable, device)?)),
         #[cfg(not(feature = "gpu"))]
-        _ => {
-            let features = if device == Device::Cuda { "cuda" } else { "gpu" };
-            Err(crate::Error::invalid(
-                "device",
-                format!("{device}, in a build without GPU support"),
-                format!("cpu, or a build with `cargo build --release --features stf-host/{features}`"),
-            ))
-        }
+        _ => Err(not_built(device)),
     }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn not_built(device: Device) -> crate::Error {
+    let feature = if device == Device::Cuda { "cuda" } else { "gpu" };
+    crate::Error::invalid(
+        "device",
+        format!("{device}, in a build without GPU support"),
+        format!("cpu, or a build with `cargo build --release --features stf-host/{feature}`"),
+    )
 }
 
 impl Engine for Executor {

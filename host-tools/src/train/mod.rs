@@ -24,8 +24,8 @@ pub mod variational;
 
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
-pub use engine::{Device, Draws, Engine, engine};
-pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, on_pool, part_examples};
+pub use engine::{Device, Draws, Engine, engine, require_device};
+pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
 pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate, validate_on};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;

@@ -15,8 +15,14 @@ pub(super) fn check(model: &Model<'_>, at: At, index: usize, layer: &Layer) -> R
         produced(model, at, "b", index, &b)?;
     }
     let Some(output) = layer.output() else { return Ok(()) };
-    let in_place = matches!(layer, Layer::Add { .. } | Layer::Lookup { .. });
-    for input in [Some(layer.input()), layer.second_input()].into_iter().flatten() {
+    // A layer without a second input reads the first as its only one.
+    let [on_first, on_second] = match layer {
+        Layer::Add { .. } | Layer::Sub { .. } | Layer::Lookup { .. } => [true, true],
+        Layer::Mul { .. } => [true, layer.second_input() == Some(layer.input())],
+        _ => [false, false],
+    };
+    let inputs = [(on_first, Some(layer.input())), (on_second, layer.second_input())];
+    for (in_place, input) in inputs.into_iter().filter_map(|(may, input)| Some((may, input?))) {
         let exact = in_place && input.offset == output.offset && input.len() == output.len();
         at.rule("output.offset", exact || !overlap(&input, &output), "a place that overlaps no input")?;
     }

@@ -20,16 +20,16 @@ pub(super) struct BackwardPass<'a> {
 }
 
 /// Where a node's gradient comes from.
-enum Incoming {
+pub(super) enum Incoming {
     Caller,
     Arena(Range<usize>),
 }
 
 /// Where the gradient of a node's input goes.
-struct Outgoing {
-    range: Range<usize>,
+pub(super) struct Outgoing {
+    pub range: Range<usize>,
     /// Another reader has written before: add.
-    accumulate: bool,
+    pub accumulate: bool,
 }
 
 impl Executor {
@@ -98,12 +98,13 @@ impl Executor {
                 self.backward_elementwise(id, 0, pass, written, |_, _| ());
                 self.backward_elementwise(id, 1, pass, written, |_, _| ());
             }
+            Op::Sub | Op::Mul | Op::Concat { .. } | Op::Pad { .. } => self.backward_joint(id, pass, written),
             Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => self.backward_pool(id, pass, written),
         }
         Ok(())
     }
 
-    fn incoming(&self, id: NodeId, n: usize) -> Incoming {
+    pub(super) fn incoming(&self, id: NodeId, n: usize) -> Incoming {
         match &self.layout.gradient[id] {
             Some(range) => Incoming::Arena(self.scaled(range, n)),
             None => Incoming::Caller,
@@ -111,7 +112,13 @@ impl Executor {
     }
 
     /// The place of the gradient of a node's input, and a note that it is written now.
-    fn outgoing(&self, id: NodeId, index: usize, n: usize, written: &mut [bool]) -> Option<Outgoing> {
+    pub(super) fn outgoing(
+        &self,
+        id: NodeId,
+        index: usize,
+        n: usize,
+        written: &mut [bool],
+    ) -> Option<Outgoing> {
         let input = self.layout.storage[self.graph.nodes[id].inputs[index]];
         if !self.needs[input] {
             return None;
@@ -121,7 +128,7 @@ impl Executor {
         Some(Outgoing { range, accumulate })
     }
 
-    fn read_gradient<'a>(&'a self, incoming: &Incoming, pass: &BackwardPass<'a>) -> &'a [f32] {
+    pub(super) fn read_gradient<'a>(&'a self, incoming: &Incoming, pass: &BackwardPass<'a>) -> &'a [f32] {
         match incoming {
             Incoming::Caller => pass.output_gradient,
             Incoming::Arena(range) => &self.gradients[range.clone()],
@@ -195,7 +202,7 @@ impl Executor {
         Ok(())
     }
 
-    fn gradient_pair<'a>(
+    pub(super) fn gradient_pair<'a>(
         &'a mut self,
         incoming: &Incoming,
         outgoing: &Outgoing,
@@ -226,7 +233,7 @@ impl Executor {
     }
 
     /// Passes the gradient of an element-wise node on to one of its inputs, changed by `change`.
-    fn backward_elementwise(
+    pub(super) fn backward_elementwise(
         &mut self,
         id: NodeId,
         index: usize,

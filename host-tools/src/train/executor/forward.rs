@@ -52,6 +52,9 @@ impl Executor {
                 }
             }
             Op::Add => self.forward_add(id, inputs, n, &target),
+            Op::Sub | Op::Mul | Op::Concat { .. } | Op::Pad { .. } => {
+                self.forward_joint(id, inputs, n, &target);
+            }
             Op::MaxPool(_) => {
                 let (geometry, source) = (self.pool_geometry(id), self.source(id, 0, n));
                 let relu = self.layout.pools_relu(&self.graph, id);
@@ -147,7 +150,7 @@ impl Executor {
     }
 
     /// Brings an element-wise node's first input to where its output is, if it is not there yet.
-    fn copy_input(&mut self, id: NodeId, inputs: &[f32], n: usize, target: &Range<usize>) {
+    pub(super) fn copy_input(&mut self, id: NodeId, inputs: &[f32], n: usize, target: &Range<usize>) {
         let source = self.source(id, 0, n);
         if source != Place::Arena(target.clone()) {
             let (x, y) = read_write(&mut self.activations, inputs, &source, target);

@@ -14,6 +14,7 @@ mod direct;
 mod elementwise;
 mod forward;
 mod im2col;
+mod joints;
 mod max_pool;
 mod plan;
 mod pool;
@@ -27,14 +28,14 @@ mod tests;
 pub(super) use elementwise::drop_out;
 pub use plan::part_examples;
 pub use times::Times;
-pub use types::{Gradients, Pass, Perturbation, Trainable, on_pool};
+pub use types::{Gradients, Pass, Perturbation, Trainable};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op, Params, Shape, Window};
 use crate::kernels::relu;
 use plan::{Layout, layout, needs_gradient};
 use std::ops::Range;
-use types::Place;
+use types::{Place, on_pool};
 
 /// A graph with the buffers to run it.
 #[derive(Debug, Clone)]

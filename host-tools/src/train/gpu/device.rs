@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 ///
 /// # Errors
 /// If it is not there, or this build or system has no such kind; names the devices that are.
-pub(super) fn open(device: Device) -> Result<BurnDevice> {
+pub(in crate::train) fn open(device: Device) -> Result<BurnDevice> {
     let is_apple = cfg!(target_vendor = "apple");
     let found = match device {
         Device::Vulkan if !is_apple => wgpu().map(|()| BurnDevice::wgpu(DeviceKind::DefaultDevice)),

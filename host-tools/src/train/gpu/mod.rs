@@ -11,4 +11,5 @@ mod operators;
 #[cfg(test)]
 mod tests;
 
+pub(super) use device::open;
 pub use executor::GpuExecutor;

@@ -1,0 +1,1 @@
+//! Tests of the importer: see the files beside this one.
