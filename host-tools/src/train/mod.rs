@@ -1,5 +1,5 @@
 //! Training in two stages: the whole network as usual, then its first kernel by stochastic
-//! variational inference. Both in terms of an [`engine`]: the CPU's [`executor`], or a GPU's.
+//! variational inference. Both in terms of an [`Engine`]: the CPU's [`executor`], or a GPU's.
 
 mod accumulate;
 mod batches;
