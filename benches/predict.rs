@@ -3,7 +3,8 @@
 //! Prints microseconds (least over many short bursts, so that other users of the machine drop out) of
 //! one pass for every kernel set, and of 8 draws; then each layer of one pass.
 //! `-- serve NETWORK SAMPLES` speaks a line protocol instead, for comparisons in alternation with other
-//! runtimes: `go SECONDS` answers `{"n","min","med","cpu"}` in microseconds a prediction, `rss` the peak
+//! runtimes: `go SECONDS` answers `{"n","min","med","cpu"}` in microseconds a prediction (wall time; `cpu`
+//! repeats the median: what the system tells of processor time without a C library is too coarse), `rss` the peak
 //! memory, `quit` ends. `SAMPLES` 0 is one pass without noise.
 
 mod networks;
@@ -126,29 +127,22 @@ fn serve(name: &str, samples: u16) {
             match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["go", seconds] => {
                     let limit = Duration::from_secs_f64(seconds.parse().expect("seconds"));
-                    let (cpu, start) = (cpu_seconds(), Instant::now());
+                    let start = Instant::now();
                     let mut times = Vec::new();
                     while times.len() < 3 || start.elapsed() < limit {
                         let before = Instant::now();
                         predictor.predict(Input::F32(input)).expect("a valid input");
                         times.push(before.elapsed().as_secs_f64() * 1e6);
                     }
-                    let cpu = (cpu_seconds() - cpu) * 1e6 / times.len() as f64;
                     times.sort_by(f64::total_cmp);
                     let (n, min, med) = (times.len(), times[0], times[times.len() / 2]);
-                    println!("{{\"n\":{n},\"min\":{min:.3},\"med\":{med:.3},\"cpu\":{cpu:.3}}}");
+                    println!("{{\"n\":{n},\"min\":{min:.3},\"med\":{med:.3},\"cpu\":{med:.3}}}");
                 }
                 ["rss"] => println!("{{\"hwm_kb\":{}}}", peak_kilobytes()),
                 _ => return,
             }
         }
     });
-}
-
-/// Processor time of this process, by the kernel's scheduler; 0 where it does not say.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).map_or(0.0, |ns: f64| ns * 1e-9)
 }
 
 /// Peak memory of this process; 0 where the system does not say.

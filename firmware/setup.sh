@@ -13,7 +13,7 @@ BARE="thumbv6m-none-eabi thumbv7m-none-eabi thumbv7em-none-eabihf thumbv8m.main-
 LINUX="aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf"
 TARGETS=${TARGETS:-$BARE $LINUX}
 PACKAGES="qemu-system-arm qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-  gcc-arm-linux-gnueabihf libc6-dev-armhf-cross ${C_FIRMWARE:+gcc-arm-none-eabi libnewlib-arm-none-eabi}"
+  gcc-arm-linux-gnueabihf libc6-dev-armhf-cross pkg-config valgrind ${C_FIRMWARE:+gcc-arm-none-eabi libnewlib-arm-none-eabi}"
 export DEBIAN_FRONTEND=noninteractive
 
 SUDO=

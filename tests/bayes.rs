@@ -358,3 +358,21 @@ fn bytes_and_floats_quantize_alike() {
     assert_eq!(run(Input::U8(&bytes)), expected);
     assert_eq!(run(Input::F32(&floats)), expected);
 }
+
+#[test]
+fn the_largest_tile_within_a_budget() {
+    for first in BAYESIAN {
+        let file = common::model(first, 8);
+        let model = Model::from_bytes(&file).unwrap();
+        let bytes = |tile| model.workspace_bytes(&Config { tile, ..monte_carlo(8) }).unwrap();
+        let within = |budget| model.tile_within(&monte_carlo(8), budget).unwrap().map(|config| config.tile);
+        assert_eq!(within(usize::MAX), Some(8));
+        assert_eq!(within(bytes(1).min(bytes(2)) - 1), None);
+        for budget in [bytes(1), bytes(2), bytes(5), bytes(8) - 1] {
+            if let Some(found) = within(budget) {
+                assert!(bytes(found) <= budget);
+                assert!((found + 1..=8).all(|tile| bytes(tile) > budget), "{first:?} {found}");
+            }
+        }
+    }
+}

@@ -27,6 +27,21 @@
 #define STF_ARTIFACT_ALIGNMENT 16
 
 /*
+ Set of the classes that are likely enough by themselves: one minus the class's probability is the score.
+ */
+#define STF_SET_LAC 0
+
+/*
+ The score is the mass of the likelier classes.
+ */
+#define STF_SET_APS 1
+
+/*
+ The same, with a penalty for many classes.
+ */
+#define STF_SET_RAPS 2
+
+/*
  Result of a call. 0 is success; every other value leaves outputs untouched unless its function
  says otherwise.
  */
@@ -119,6 +134,10 @@ enum stf_status
    A label, class or index is out of range.
    */
   STF_STATUS_OUT_OF_RANGE = 32,
+  /*
+   The artifact carries no such thresholds: it was not calibrated for them.
+   */
+  STF_STATUS_NO_FACTS = 33,
   /*
    A fault inside the library; please report it.
    */
@@ -341,6 +360,40 @@ typedef struct stf_prediction {
   float mutual_information;
 } stf_prediction;
 
+/*
+ A drift monitor. Made by `stf_drift_init`; nothing to release. May be copied to be kept. Its content
+ is private.
+ */
+typedef struct stf_drift {
+  uint64_t _private[40];
+} stf_drift;
+
+/*
+ What the drift monitor says after a prediction.
+ */
+typedef struct stf_drift_report {
+  /*
+   Upper bound of the probability of such a score or a greater one while nothing changed.
+   */
+  float p_value;
+  /*
+   Evidence of a change now.
+   */
+  float evidence;
+  /*
+   Greatest evidence so far.
+   */
+  float peak;
+  /*
+   Predictions since the start.
+   */
+  uint32_t count;
+  /*
+   1 if the evidence ever reached the alarm's level, else 0.
+   */
+  uint32_t alarm;
+} stf_drift_report;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -560,6 +613,60 @@ uint32_t stf_version(void);
  Version of the library as text. Lives as long as the program.
  */
 const char *stf_version_text(void);
+
+/*
+ Writes the set of a prediction: bit `c % 32` of `words[c / 32]` is class `c`. `words` has at least
+ `outputs / 32` words, rounded up. `method` is `STF_SET_LAC`, `STF_SET_APS` or `STF_SET_RAPS`. Level 0 has the greatest coverage;
+ `coverage` gets the promised one, `size` the number of classes. `seed` and `counter` are those of the
+ prediction; they matter only where the artifact's sets are randomized.
+
+ Out of range: no such method or level, another number of classes, too few words; no facts: the artifact
+ carries no thresholds.
+
+ # Safety
+ `model` leads to an `stf_model`, `prediction` to a result whose workspace is still there, `words` to
+ `word_count` words, `size` to a `size_t`, `coverage` to a `double`.
+ */
+stf_status stf_prediction_set(const struct stf_model *model,
+                              const struct stf_prediction *prediction,
+                              int32_t method,
+                              size_t level,
+                              uint64_t seed,
+                              uint64_t counter,
+                              uint32_t *words,
+                              size_t word_count,
+                              size_t *size,
+                              double *coverage);
+
+/*
+ Whether to answer with a prediction: `accepted` gets 1 or 0. No facts: the artifact carries no rule.
+
+ # Safety
+ `model` leads to an `stf_model`, `prediction` to a result, `accepted` to an `int`.
+ */
+stf_status stf_prediction_accepted(const struct stf_model *model,
+                                   const struct stf_prediction *prediction,
+                                   int32_t *accepted);
+
+/*
+ Starts a drift monitor. The model must stay where it is while the monitor is used. No facts: the
+ artifact carries no reference.
+
+ # Safety
+ `drift` leads to an `stf_drift`, `model` to an `stf_model`.
+ */
+stf_status stf_drift_init(struct stf_drift *drift, const struct stf_model *model);
+
+/*
+ Shows a prediction to the drift monitor.
+
+ # Safety
+ `drift` leads to an `stf_drift` whose artifact is still there, `prediction` to a result, `report` to an
+ `stf_drift_report`.
+ */
+stf_status stf_drift_push(struct stf_drift *drift,
+                          const struct stf_prediction *prediction,
+                          struct stf_drift_report *report);
 
 #ifdef __cplusplus
 }  // extern "C"

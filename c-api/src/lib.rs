@@ -12,12 +12,14 @@ mod model;
 mod predict;
 mod status;
 mod storage;
+mod uncertainty;
 
 pub use calibration::*;
 pub use model::*;
 pub use predict::*;
 pub use status::*;
-pub use storage::{StfCalibration, StfModel, StfPredictor};
+pub use storage::{StfCalibration, StfDrift, StfModel, StfPredictor};
+pub use uncertainty::*;
 
 #[cfg(not(feature = "std"))]
 #[panic_handler]

@@ -50,12 +50,14 @@ pub enum StfStatus {
     InputNotFinite = 31,
     /// A label, class or index is out of range.
     OutOfRange = 32,
+    /// The artifact carries no such thresholds: it was not calibrated for them.
+    NoFacts = 33,
     /// A fault inside the library; please report it.
     Internal = 40,
 }
 
 impl StfStatus {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Ok,
         Self::NullPointer,
         Self::Misaligned,
@@ -77,6 +79,7 @@ impl StfStatus {
         Self::InputLength,
         Self::InputNotFinite,
         Self::OutOfRange,
+        Self::NoFacts,
         Self::Internal,
     ];
 
@@ -103,6 +106,7 @@ impl StfStatus {
             Self::InputLength => c"input with another number of values than the network's",
             Self::InputNotFinite => c"an input value is NaN or infinite",
             Self::OutOfRange => c"a label, class or index is out of range",
+            Self::NoFacts => c"the artifact was not calibrated for this",
             Self::Internal => c"fault inside the library",
         }
     }

@@ -4,7 +4,7 @@ use crate::guard;
 use crate::status::StfStatus;
 use core::mem::MaybeUninit;
 use core::ops::Range;
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::uncertainty::{Calibration, DriftMonitor};
 use stf_bnn::{Model, Predictor};
 
 /// A checked artifact. Made by `stf_model_load`; nothing to release. Must not be copied or moved
@@ -28,6 +28,14 @@ pub struct StfPredictor {
 #[derive(Debug)]
 pub struct StfCalibration {
     _private: [u64; 56],
+}
+
+/// A drift monitor. Made by `stf_drift_init`; nothing to release. May be copied to be kept. Its content
+/// is private.
+#[repr(C)]
+#[derive(Debug)]
+pub struct StfDrift {
+    _private: [u64; 40],
 }
 
 /// What a [`StfModel`] holds.
@@ -75,6 +83,7 @@ macro_rules! opaque {
 opaque!(StfModel, ModelValue, b"stfmodel");
 opaque!(StfPredictor, PredictorValue, b"stfpredi");
 opaque!(StfCalibration, Calibration, b"stfcalib");
+opaque!(StfDrift, DriftMonitor<'static>, b"stfdrift");
 
 /// Puts a value into an object.
 ///

@@ -1,6 +1,6 @@
 //! A pseudo-terminal that leads to a device's socket over a bad line: prints the port's path, then
 //! carries bytes until the device's end closes.
-//! `cargo run --example bad_line -- SOCKET ODDS SEED`: one in ODDS pieces is disturbed.
+//! `cargo run --example bad_line -- SOCKET ODDS SEED`: a fault in ODDS bytes on average.
 
 #[cfg(unix)]
 #[path = "../tests/bad_line/mod.rs"]

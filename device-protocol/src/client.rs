@@ -2,7 +2,7 @@
 
 use crate::frame::{FrameError, decode, encode, frame_bytes};
 use crate::message::{
-    Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
+    Answer, Command, Counters, Drift, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
 };
 use std::fmt;
 use std::io;
@@ -152,6 +152,17 @@ impl<L: Link> Client<L> {
     pub fn counters(&mut self) -> Result<Counters, ClientError> {
         match self.call(Command::Counters)? {
             Answer::Counters(counters) => Ok(counters),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Reads the drift monitor; `None` if the artifact carries no reference.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn drift(&mut self) -> Result<Option<Drift>, ClientError> {
+        match self.call(Command::Drift)? {
+            Answer::Drift(drift) => Ok(drift),
             _ => Err(ClientError::Unexpected),
         }
     }

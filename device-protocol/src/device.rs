@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientError, Link, Patience};
 use crate::figures::Figures;
-use crate::message::{Counters, Hello, Metrics, Predicted};
+use crate::message::{Counters, Drift, Hello, Metrics, Predicted};
 use serde::Serialize;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -191,6 +191,14 @@ impl<L: Link> Device<L> {
     /// As [`Client::call`].
     pub fn counters(&mut self) -> Result<Counters, DeviceError> {
         Ok(self.client.counters()?)
+    }
+
+    /// The drift monitor after the last prediction; `None` if the artifact carries no reference.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn drift(&mut self) -> Result<Option<Drift>, DeviceError> {
+        Ok(self.client.drift()?)
     }
 
     /// Figures of the predictions counted since the last evaluation began.

@@ -32,7 +32,9 @@ pub use figures::Figures;
 pub use frame::{FrameError, decode, encode, frame_bytes};
 #[cfg(feature = "std")]
 pub use line::{DEFAULT_BAUD, Line};
-pub use message::{Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION};
+pub use message::{
+    Answer, Command, Counters, Drift, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
+};
 #[cfg(feature = "std")]
 pub use serve::serve;
 pub use server::{Server, model_id};

@@ -40,6 +40,8 @@ pub enum Command<'a> {
     Metrics,
     /// Reads the counters of the link, since the device started.
     Counters,
+    /// Reads the drift monitor, which sees every prediction since the last reset.
+    Drift,
 }
 
 /// Device to host.
@@ -70,6 +72,8 @@ pub enum Answer<'a> {
     Counters(Counters),
     /// The command was not executed.
     Refused(Refusal),
+    /// Of `Drift`; `None` if the artifact carries no reference.
+    Drift(Option<Drift>),
 }
 
 /// What the device is.
@@ -153,6 +157,24 @@ impl Metrics {
             ece: calibration.ece(),
         }
     }
+}
+
+/// State of [`stf_bnn::uncertainty::DriftMonitor`] on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Predictions seen.
+    pub count: u32,
+    /// Upper bound of the probability of the last score or a greater one while nothing changed; 1 before
+    /// the first prediction.
+    pub p_value: f32,
+    /// Evidence of a change now.
+    pub evidence: f32,
+    /// Greatest evidence so far.
+    pub peak: f32,
+    /// Evidence that raises the alarm.
+    pub level: f32,
+    /// Whether it was raised.
+    pub alarm: bool,
 }
 
 /// What the link went through.

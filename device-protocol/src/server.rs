@@ -2,11 +2,11 @@
 
 use crate::frame::{FrameError, decode, encode};
 use crate::message::{
-    Answer, Command, Counters, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
+    Answer, Command, Counters, Drift, Hello, Metrics, Predicted, Refusal, Reply, Request, VERSION,
 };
 use heapless::Vec;
 use stf_bnn::artifact::{SamplingPolicy, Task};
-use stf_bnn::uncertainty::{Calibration, energy};
+use stf_bnn::uncertainty::{Calibration, DriftMonitor, DriftReport, energy};
 use stf_bnn::{Input, Model, PredictError, Predictor};
 
 /// Executes requests with a predictor. `N` is at least [`frame_bytes`](crate::frame_bytes).
@@ -33,6 +33,9 @@ struct Device<'m, 'w> {
     hello: Hello<'m>,
     calibration: Calibration,
     passes: u64,
+    drift: Option<DriftMonitor<'m>>,
+    /// After the last prediction.
+    report: Option<DriftReport>,
 }
 
 enum Outgoing {
@@ -61,7 +64,8 @@ impl<'m, 'w, const N: usize> Server<'m, 'w, N> {
             policy: SamplingPolicy::of(model, predictor.config()),
             build: cut(build),
         };
-        let device = Device { model, predictor, hello, calibration: Calibration::new(), passes: 0 };
+        let (calibration, drift) = (Calibration::new(), DriftMonitor::new(model));
+        let device = Device { model, predictor, hello, calibration, passes: 0, drift, report: None };
         Self {
             device,
             incoming: Vec::new(),
@@ -140,13 +144,24 @@ impl Device<'_, '_> {
             Command::Reset { counter } => {
                 self.calibration = Calibration::new();
                 self.passes = 0;
+                self.drift = DriftMonitor::new(self.model);
+                self.report = None;
                 self.predictor.set_counter(counter);
                 Ok(Answer::Reset)
             }
             Command::Predict { label, input } => self.predict(label, input),
             Command::Metrics => Ok(Answer::Metrics(Metrics::of(&self.calibration, self.passes))),
             Command::Counters => Ok(Answer::Counters(*counters)),
+            Command::Drift => Ok(Answer::Drift(self.drift())),
         }
+    }
+
+    fn drift(&self) -> Option<Drift> {
+        let level = self.drift.as_ref()?.level();
+        let (p_value, evidence, peak) =
+            self.report.map_or((1.0, 0.0, 0.0), |r| (r.p_value, r.evidence, r.peak));
+        let (count, alarm) = self.report.map_or((0, false), |r| (r.count, r.alarm));
+        Some(Drift { count, p_value, evidence, peak, level, alarm })
     }
 
     fn predict(&mut self, label: Option<u16>, input: &[u8]) -> Result<Answer<'_>, Refusal> {
@@ -156,7 +171,10 @@ impl Device<'_, '_> {
         }
         let counter = self.predictor.counter();
         let mut energies = 0.0;
-        let add_energy = |_: u16, logits: &[f32]| energies += energy(logits, 1.0);
+        let add_energy = |draw: u16, logits: &[f32]| {
+            // A pass of the mean that settled nothing is left out of the result.
+            energies = if draw == 0 { 0.0 } else { energies } + energy(logits, 1.0);
+        };
         let predicted = self.predictor.predict_with(Input::U8(input), add_energy);
         let prediction = predicted.map_err(|error| match error {
             PredictError::Length { .. } => Refusal::Length,
@@ -165,6 +183,9 @@ impl Device<'_, '_> {
         if let Some(label) = label {
             self.calibration.push(prediction.mean, label.into());
             self.passes += u64::from(prediction.passes);
+        }
+        if let Some((monitor, c)) = self.drift.as_mut().zip(prediction.classification.as_ref()) {
+            self.report = Some(monitor.push(c));
         }
         let classification = prediction
             .classification

@@ -3,11 +3,11 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-use common::{Dice, First, RULE, model, ruled};
+use common::{Dice, First, RULE, calibrated, model, ruled};
 use std::io;
 use std::time::Duration;
 use stf_bnn::artifact::Adaptive;
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::uncertainty::{Calibration, DriftMonitor};
 use stf_bnn::{Config, Input, Model, Predictor, Samples};
 use stf_device_protocol::{Answer, Client, ClientError, Command, Link, Patience, Refusal, Server};
 
@@ -63,12 +63,12 @@ impl Link for BadLine<'_> {
 
 /// Evaluates through a line with these odds and compares with the runtime itself, bit for bit.
 fn evaluate(odds: i64, samples: Samples) -> u64 {
-    let bytes = ruled(&model(First::Conv, 5), Adaptive { threshold: 0.9999, ..RULE });
+    let bytes = calibrated(&ruled(&model(First::Conv, 5), Adaptive { threshold: 0.9999, ..RULE }));
     let model = Model::from_bytes(&bytes).unwrap();
     let config = Config { seed: 3, samples, ..Config::default() };
     let [mut ours, mut theirs] = [0; 2].map(|_| vec![0; model.workspace_bytes(&config).unwrap()]);
     let mut direct = Predictor::new(&model, config, &mut ours).unwrap();
-    let mut expected = Calibration::new();
+    let (mut expected, mut monitor) = (Calibration::new(), DriftMonitor::new(&model).unwrap());
     let predictor = Predictor::new(&model, config, &mut theirs).unwrap();
     let server = Server::new(&bytes, &model, predictor, "test");
     let line = BadLine { server, dice: Dice(odds as u64), odds, arriving: Vec::new() };
@@ -94,6 +94,9 @@ fn evaluate(odds: i64, samples: Samples) -> u64 {
         let c = mine.classification.unwrap();
         let scores = (c.class, c.confidence, c.predictive_entropy, c.expected_entropy, c.mutual_information);
         assert_eq!(found.classification, Some(scores));
+        let (report, seen) = (monitor.push(&c), client.drift().unwrap().unwrap());
+        assert_eq!((seen.count, seen.alarm, seen.level), (report.count, report.alarm, monitor.level()));
+        assert_eq!([seen.p_value, seen.evidence, seen.peak], [report.p_value, report.evidence, report.peak]);
     }
     let metrics = client.metrics().unwrap();
     assert_eq!((metrics.count, metrics.correct), (60, expected.correct()));

@@ -116,7 +116,7 @@ fn a_serial_port_carries_every_byte() {
 fn a_bad_serial_port_costs_only_time() {
     for seed in [1, 2] {
         let config = Config { seed: 3, ..Config::default() };
-        let (path, disturbed, held) = port(config, Faults { odds: 6, seed });
+        let (path, disturbed, held) = port(config, Faults { odds: 600, seed });
         let resent = evaluate(&path, 30);
         let (disturbed, mut device) = (
             disturbed.load(Ordering::Relaxed),
@@ -136,7 +136,7 @@ fn a_bad_socket_costs_only_time() {
     let config = Config { seed: 3, ..Config::default() };
     let far = socket(device(model(First::Conv, 5), config)).unwrap();
     let near = thread::spawn(move || socket(listener.accept().unwrap().0).unwrap());
-    let carried = thread::spawn(move || connect(near.join().unwrap(), far, Faults { odds: 5, seed: 7 }));
+    let carried = thread::spawn(move || connect(near.join().unwrap(), far, Faults { odds: 500, seed: 7 }));
     let resent = evaluate(&format!("unix:{}", path.display()), 40);
     let disturbed = carried.join().unwrap().load(Ordering::Relaxed);
     assert!(disturbed > 3 && resent > 1, "{disturbed} disturbed, {resent} sent again");

@@ -11,7 +11,8 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::path::PathBuf;
 use stf_bnn::{AlignedBytes, Model};
-use stf_host::export::adaptive::{Choice, Track, Wish, binomial, choose, tracks};
+use stf_host::binomial;
+use stf_host::export::adaptive::{Choice, Track, Wish, choose, tracks};
 use stf_host::{Error, Result, data};
 
 fn main() -> std::process::ExitCode {

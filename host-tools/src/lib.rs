@@ -5,6 +5,7 @@
 //! (`stf_bnn`) → [`calibrate`] and [`evaluate`]. The binary `stf` is [`commands`].
 
 pub mod bench;
+pub mod binomial;
 pub mod calibrate;
 pub mod commands;
 pub mod data;

@@ -1,37 +1,13 @@
 //! The `stf` command as a user meets it: results, resumed runs, and what it says of bad input.
 
+mod command;
+
+use command::{fails, ok, run, stf};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-fn stf(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
-    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent");
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    stf(args).output().unwrap()
-}
-
-/// Standard output of a call that succeeds.
-fn ok(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The error line of a call that fails with exit status 1 and prints nothing else.
-fn fails(args: &[&str]) -> String {
-    let output = run(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: one line, but: {stderr}");
-    stderr
-}
 
 fn mentions(text: &str, words: &[&str]) {
     for word in words {
@@ -315,4 +291,43 @@ fn the_demo_writes_model_and_report() {
         assert!((figure(1, "nll") / figure(0, "nll") - 1.0).abs() < 0.1, "{pair:?}");
     }
     ok(&["inspect", out.join("model.stf").to_str().unwrap(), "--json"]);
+}
+
+#[test]
+fn calibration_is_part_of_export_and_can_be_repeated() {
+    let dir = TempDir::new().unwrap();
+    let (folder, model) = (trained(&dir), dir.path().join("model.stf"));
+    let exported = export(&folder, &model);
+    let (path, other) = (model.to_str().unwrap(), dir.path().join("other.stf"));
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&ok(args)).unwrap() };
+    let facts = &json(&["inspect", path, "--json"])["facts"];
+    assert_eq!(facts["sets"].as_array().unwrap().len(), 6, "three methods, alpha .05 and .1: {facts}");
+    assert!(facts["drift"]["bins"].as_u64().unwrap() > 2, "{facts}");
+
+    let calibrate = ["calibrate", path, "--data", "digits", "--json", "-o", other.to_str().unwrap()];
+    let summary = json(&calibrate);
+    assert_eq!(fs::read(&other).unwrap(), exported, "the same parts, the same settings, the same bytes");
+    assert!(summary["after"]["nll"].is_number() && summary["temperature"].as_f64().unwrap() > 0.05);
+    let asked = [&calibrate[..], &["--alpha", "0.2", "--risk", "0.5", "--class-conditional"]].concat();
+    let summary = json(&asked);
+    assert_eq!(summary["sets"].as_array().unwrap().len(), 3);
+    let refused = fails(&[&calibrate[..], &["--alpha", "0.001"]].concat());
+    mentions(&refused, &["alpha 0.001", "expected at least 999"]);
+    mentions(
+        &fails(&[&calibrate[..], &["--risk", "0.000001"]].concat()),
+        &["abstention", "risk of 0.000001"],
+    );
+    mentions(&fails(&[&calibrate[..], &["--split", "test"]].concat()), &["--split"]);
+
+    let eval = ["eval", other.to_str().unwrap(), "--data", "digits", "--json", "--corrupt", "blur:5"];
+    let figures = json(&eval);
+    let promises = &figures["promises"];
+    assert_eq!(promises["sampled_as_calibrated"], true);
+    let last = &promises["sets"][0];
+    // 359 test images after calibration on 7 examples a class or so: far from exact, but not arbitrary.
+    assert!(last["coverage"].as_f64().unwrap() > 0.6, "{promises}");
+    assert!(figures["shifts"][0]["accuracy"].as_f64().unwrap() < figures["accuracy"].as_f64().unwrap());
+    assert!(figures["intervals"]["accuracy"][0].as_f64().unwrap() < figures["accuracy"].as_f64().unwrap());
+    let four = json(&[&eval[..5], &["-k", "4"]].concat());
+    assert_eq!(four["promises"]["sampled_as_calibrated"], false);
 }

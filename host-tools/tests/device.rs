@@ -4,33 +4,16 @@
 
 #[path = "../../device-protocol/tests/bad_line/mod.rs"]
 mod bad_line;
+mod command;
 
 use bad_line::{Faults, connect, pseudo_terminal, socket};
+use command::{fails, ok};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Output};
 use std::thread;
 use stf_bnn::{AlignedBytes, Config, Model, Predictor, Samples};
 use stf_device_protocol::{Server, serve};
 use tempfile::TempDir;
-
-fn stf(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
-    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent");
-    command.output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let output = stf(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fails(args: &[&str]) -> String {
-    let output = stf(args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
 
 /// A network that has seen the digits for an epoch.
 fn artifact(dir: &TempDir) -> String {
@@ -98,7 +81,7 @@ fn a_device_gives_the_json_of_the_host() {
     let (theirs, ours) = UnixStream::pair().unwrap();
     let stf = Path::new(&model).to_path_buf();
     thread::spawn(move || answer(&stf, config, &theirs));
-    let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 8, seed: 5 });
+    let disturbed = connect(end, socket(ours).unwrap(), Faults { odds: 1500, seed: 5 });
     let patience = ["--timeout", "200", "--attempts", "100", "--json"];
     let bad = [&["device", "eval", "--port", &path, "--model", &model], &data[..], &patience].concat();
     assert_eq!(ok(&bad), expected);

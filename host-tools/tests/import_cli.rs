@@ -1,35 +1,12 @@
 //! `stf import` and every export format, as a user meets them.
 #![cfg(feature = "onnx-import")]
 
+mod command;
+
+use command::{fails, json, ok};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 use tempfile::TempDir;
-
-fn run(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stf"));
-    command.args(args).env_remove("STF_DATA_DIR").env("XDG_CACHE_HOME", "/nonexistent").output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let output = run(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json(args: &[&str]) -> serde_json::Value {
-    serde_json::from_str(&ok(args)).unwrap()
-}
-
-/// The error line of a call that fails with exit status 1 and prints nothing else.
-fn fails(args: &[&str]) -> String {
-    let output = run(args);
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
-    assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
-    assert_eq!(stderr.lines().count(), 1, "{args:?}: one line, but: {stderr}");
-    stderr
-}
 
 fn model(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx_models").join(name);

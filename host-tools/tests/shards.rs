@@ -1,22 +1,14 @@
 //! Sets larger than memory, through the `stf` command: the same training, in bounded memory.
 
+mod command;
+
+use command::json;
 use std::path::Path;
 use std::process::Command;
 use stf_host::data::shards::Writer;
 use stf_host::data::{Element, RawExample};
 use stf_host::graph::Shape;
 use tempfile::TempDir;
-
-fn ok(args: &[&str]) -> serde_json::Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_stf"))
-        .args(args)
-        .env_remove("STF_DATA_DIR")
-        .env("XDG_CACHE_HOME", "/nonexistent")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
 
 fn path(dir: &Path, name: &str) -> String {
     dir.join(name).display().to_string()
@@ -27,19 +19,19 @@ fn path(dir: &Path, name: &str) -> String {
 fn training_from_shards_gives_the_same_bits() {
     let dir = TempDir::new().unwrap();
     let [shards, plain, sharded] = ["shards", "plain", "sharded"].map(|name| path(dir.path(), name));
-    ok(&["data", "shard", "digits", "--out", &shards, "--json"]);
+    json(&["data", "shard", "digits", "--out", &shards, "--json"]);
     for (data, out) in [("digits", &plain), (shards.as_str(), &sharded)] {
         let epochs = ["--epochs", "2", "--bayes-epochs", "2", "--eval-samples", "2"];
         let args =
             [&["train", "--arch", "mlp", "--data", data, "--out", out, "--json"][..], &epochs].concat();
-        ok(&args);
+        json(&args);
         ok_text(&["export", out, "--out", &format!("{out}.stf")]);
     }
     for file in ["stage1.safetensors", "stage2.safetensors"] {
         let read = |folder: &str| std::fs::read(Path::new(folder).join(file)).unwrap();
         assert_eq!(read(&plain), read(&sharded), "{file}");
     }
-    let eval = |data: &str| ok(&["eval", &format!("{sharded}.stf"), "--data", data, "--json"]);
+    let eval = |data: &str| json(&["eval", &format!("{sharded}.stf"), "--data", data, "--json"]);
     assert_eq!(eval("digits")["nll"], eval(&shards)["nll"]);
 }
 
@@ -69,7 +61,7 @@ fn memory_does_not_grow_with_the_data() {
     let shards = shards.display().to_string();
     let out = path(dir.path(), "run");
     let small = ["--plain", "--epochs", "1", "--batch-size", "64", "--eval-samples", "1", "--json"];
-    let report = ok(&[&["train", "--arch", "mlp", "--data", &shards, "--out", &out][..], &small].concat());
+    let report = json(&[&["train", "--arch", "mlp", "--data", &shards, "--out", &out][..], &small].concat());
     if let Some(peak) = report["peak_memory_bytes"].as_u64() {
         assert!(peak < bytes / 2, "peak memory {} MB for {} MB of data", peak >> 20, bytes >> 20);
     }

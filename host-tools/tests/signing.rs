@@ -1,26 +1,13 @@
 //! `stf keygen`, `sign`, `verify` and `export --sign`, with OpenSSL as an independent oracle of keys
 //! and signatures.
 
+mod command;
+
+use command::{fails, ok};
 use sha2::{Digest, Sha512};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use tempfile::TempDir;
-
-fn stf(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_stf")).args(args).output().unwrap()
-}
-
-fn ok(args: &[&str]) -> String {
-    let output = stf(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fails(args: &[&str]) -> String {
-    let output = stf(args);
-    assert_eq!(output.status.code(), Some(1), "{args:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
 
 /// A small trained run's folder.
 fn trained(dir: &TempDir) -> String {
@@ -61,7 +48,7 @@ fn artifacts_are_signed_and_verified() {
     std::fs::write(&model, &unsigned).unwrap();
     assert_eq!(ok(&eval), signed_figures);
     // Wrong usage.
-    assert_eq!(stf(&["export", &run, "-o", &model, "--sign", &key]).status.code(), Some(2));
+    assert_eq!(command::run(&["export", &run, "-o", &model, "--sign", &key]).status.code(), Some(2));
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! The inner loops on int8: convolutions, dense layers, pooling, sums, lookups.
 //!
-//! [`mod@reference`] is the specification. Every `arch/<isa>` must equal it bit for bit; all sums are
+//! `mod@reference` is the specification. Every `arch/<isa>` must equal it bit for bit; all sums are
 //! exact integers, so that their order does not matter, and every f32 operation is rounded by itself.
 //! This is the only folder with `unsafe` code.
 //!
 //! # A new instruction set
-//! 1. `arch/<isa>.rs` has a type whose value proves that this CPU can run it, and implements [`Isa`]
-//!    for it. Every method of [`Isa`] has the specification as its default: override what is faster.
-//!    Where the compiler alone makes the specification fast, [`reference::finish`] with a
-//!    [`reference::Sweep`] of your own gives the requantization for nothing.
-//! 2. [`Kind`], `each!`, `by_name` and `NAMES` below get one line each, under the same `cfg`.
+//! 1. `arch/<isa>.rs` has a type whose value proves that this CPU can run it, and implements `Isa`
+//!    for it. Every method of `Isa` has the specification as its default: override what is faster.
+//!    Where the compiler alone makes the specification fast, `reference::finish` with a
+//!    `reference::Sweep` of your own gives the requantization for nothing.
+//! 2. `Kind`, `each!`, `by_name` and `NAMES` below get one line each, under the same `cfg`.
 //! 3. Weights are read in place (`Filter::values`) unless `packed_bytes` is not 0: then `pack` writes
 //!    them once, in an order of its own, into memory that the caller gave, 64-byte aligned, and
 //!    `Filter::packed` is that memory. Devices with little RAM pack nothing and use at most the
-//!    scratch of [`reference::scratch_values`], so that a host can compute their workspace.
+//!    scratch of `reference::scratch_values`, so that a host can compute their workspace.
 //! 4. The property table in `tests/kernels.rs` runs every name of `NAMES` that this CPU can run.
 //!
 //! Draws side by side are images of one batch: tensors are `[images, height, width, channels]`, so

@@ -17,27 +17,26 @@ pub(super) fn multiply(
         number::requantize(product, multiplier, zero_point, clamp)
     };
     // Values of one draw: the second factor is as large as the first, or one value a channel.
-    let [all, some] = [tensors[0].len() as usize, tensors[1].len() as usize];
+    let some = size(tensors[1]);
+    let pixels = (size(tensors[0]) / some).max(1);
     let [a, b, y] = tensors.map(|tensor| frame.range(tensor));
     let arena = &mut *frame.arena;
     if a == y && b == y {
         arena.get_mut(y)?.iter_mut().for_each(|y| *y = product(*y, *y));
     } else if a == y {
         let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        for (b, y) in b.chunks_exact(some).zip(y.chunks_exact_mut(all)) {
-            for y in y.chunks_exact_mut(some) {
-                y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
-            }
+        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
+            let b = part(b, some, pixel / pixels)?;
+            y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
         }
     } else if a == b {
         let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
         y.iter_mut().zip(a).for_each(|(y, &mut a)| *y = product(a, a));
     } else {
         let [a, b, y] = arena.get_disjoint_mut([a, b, y]).ok()?;
-        for ((a, b), y) in a.chunks_exact(all).zip(b.chunks_exact(some)).zip(y.chunks_exact_mut(all)) {
-            for (a, y) in a.chunks_exact(some).zip(y.chunks_exact_mut(some)) {
-                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
-            }
+        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
+            let (a, b) = (part(a, some, pixel)?, part(b, some, pixel / pixels)?);
+            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
         }
     }
     Some(())
@@ -57,7 +56,8 @@ pub(super) fn concat(
     for (index, source) in [a, b].into_iter().enumerate() {
         let (x, zero_point) = (tensors[index], tensors[2].zero_point);
         let [source, y] = frame.arena.get_disjoint_mut([source, y.clone()]).ok()?;
-        for (y, x_run) in y.chunks_exact_mut(whole).zip(source.chunks_exact(run(x, axis))) {
+        for (place, y) in y.chunks_exact_mut(whole).enumerate() {
+            let x_run = part(source, run(x, axis), place)?;
             let y = if index == 0 { y.get_mut(..split)? } else { y.get_mut(split..)? };
             for (y, &q) in y.iter_mut().zip(x_run) {
                 let centred = i32::from(q) - i32::from(x.zero_point);
@@ -68,14 +68,30 @@ pub(super) fn concat(
     Some(())
 }
 
+/// One of the equal parts of a slice. Walks of two slices by parts side by side would keep a panic for parts
+/// of no size.
+fn part(values: &[i8], size: usize, index: usize) -> Option<&[i8]> {
+    let start = index.checked_mul(size)?;
+    values.get(start..start.checked_add(size)?)
+}
+
+/// Values of one draw. No tensor of a checked model is empty; the least of 1 tells the compiler, which
+/// then keeps no panic for parts of no size.
+fn size(tensor: &Tensor) -> usize {
+    (tensor.len() as usize).max(1)
+}
+
 /// Neighbouring values from one position of the axis' outer ones to the next.
+#[inline(always)]
 fn run(tensor: &Tensor, axis: u8) -> usize {
     let [height, width, channels] = [tensor.height, tensor.width, tensor.channels].map(usize::from);
-    match axis {
+    let run = match axis {
         0 => height * width * channels,
         1 => width * channels,
         _ => channels,
-    }
+    };
+    // As in `size`.
+    run.max(1)
 }
 
 /// Zeros around rows and columns; see [`Layer::Pad`](crate::artifact::Layer::Pad).
@@ -88,13 +104,14 @@ pub(super) fn pad(
 ) -> Option<()> {
     let (input, output, _) = frame.ends(first, x, y)?;
     output.fill(y.zero_point);
-    let [from, to] = [x, y].map(|tensor| run(tensor, 1));
+    let (from, to) = (run(x, 1), run(y, 1));
     let at = usize::from(left) * usize::from(x.channels);
-    for (input, output) in input.chunks_exact(x.len() as usize).zip(output.chunks_exact_mut(y.len() as usize))
-    {
-        let rows = output.chunks_exact_mut(to).skip(top.into());
-        for (row, input) in rows.zip(input.chunks_exact(from)) {
-            row.get_mut(at..at + from)?.copy_from_slice(input);
+    for (image, output) in output.chunks_exact_mut(size(y)).enumerate() {
+        let input = part(input, size(x), image)?;
+        for (row, input) in input.chunks_exact(from.max(1)).enumerate() {
+            let start = (row + usize::from(top)) * to + at;
+            let place = output.get_mut(start..start + from)?;
+            place.iter_mut().zip(input).for_each(|(to, &x)| *to = x);
         }
     }
     Some(())

@@ -9,6 +9,8 @@ mod input;
 mod predictor;
 mod steps;
 mod summary;
+#[cfg(feature = "threads")]
+mod threads;
 mod workspace;
 
 pub use adaptive::{Checks, Decision};
@@ -16,3 +18,5 @@ pub use config::{Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};
 pub use summary::{Classification, Prediction};
+#[cfg(feature = "threads")]
+pub use threads::{PredictAllError, predict_all};

@@ -61,6 +61,26 @@ impl Model<'_> {
     pub fn workspace_bytes(&self, config: &Config) -> Result<usize, ConfigError> {
         Layout::new(self, config)?.bytes().ok_or(ConfigError::TooLarge)
     }
+
+    /// The settings with the largest tile whose workspace has at most `budget` bytes; `None` if not even
+    /// one draw at a time fits.
+    ///
+    /// # Errors
+    /// If another setting is out of range.
+    pub fn tile_within(&self, config: &Config, budget: usize) -> Result<Option<Config>, ConfigError> {
+        let fits = |tile: u16| {
+            let config = Config { tile, ..*config };
+            let bytes = Layout::new(self, &config)?.bytes();
+            Ok(bytes.is_some_and(|bytes| bytes <= budget).then_some(config))
+        };
+        let mut best = fits(1)?;
+        let most = config.samples.most(self).max(1);
+        // An even tile never splits a pair, and may need less than the odd one below it.
+        for tile in 2..=most {
+            best = fits(tile)?.or(best);
+        }
+        Ok(best)
+    }
 }
 
 impl<'m, 'w> Predictor<'m, 'w> {
@@ -305,17 +325,25 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_mean(&mut self) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             self.run_layer(index, &layer, &mut packed, 1)?;
         }
         Some(())
+    }
+
+    /// Layer `index`: as it is kept, or the next of the artifact's.
+    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+        match self.buffers.steps.get(index) {
+            Some(words) if KEEP => steps::decode(words),
+            _ => layers.next(),
+        }
     }
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.next_layer(index, &mut layers)?;
+            let layer = self.layer(index, &mut layers)?;
             if index == 0 && self.first.is_some() {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
@@ -327,14 +355,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         Some(())
-    }
-
-    /// Layer `index`, from where it is quicker to read.
-    fn next_layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
-        match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
-            _ => layers.next(),
-        }
     }
 
     /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
@@ -454,7 +474,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
                 first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
-                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights)) {
+                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);
                     self.kernels.pack(&first.weighted.layer, &noise, packed);
                 }

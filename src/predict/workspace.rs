@@ -130,7 +130,8 @@ impl Layout {
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
                 self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
-                if self.packed_noise > 0 && first.squares_fit() {
+                // 64-bit ARM: sums the variances in the order of the weights.
+                if cfg!(target_arch = "x86_64") && self.packed_noise > 0 && first.squares_fit() {
                     self.slots = 2;
                     self.squares = self.input;
                     self.square_sums = outputs;
@@ -152,10 +153,11 @@ impl Layout {
         }
     }
 
-    /// Streams that are drawn at a time.
+    /// Streams that are drawn at a time; at least 1.
     pub(super) fn group(&self) -> u16 {
         let together = self.packed_noise > 0 && self.squares == 0;
-        if together { self.streams.min(STREAMS as u16) } else { 1 }
+        // The least is for the compiler, which then keeps no panic for a division by it.
+        if together { self.streams.min(STREAMS as u16).max(1) } else { 1 }
     }
 
     fn alignment(&self) -> usize {

@@ -3,8 +3,9 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use stf_bnn::artifact::{
-    Adaptive, ArtifactWriter, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind,
-    Posterior, Prior, Provenance, Task, Tensor, Weights, Window,
+    Abstention, Adaptive, ArtifactWriter, Blob, ChannelOrder, Clamp, Conformal, Drift, InputLayout,
+    InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, SamplingPolicy, Score, Task, Tensor,
+    Weights, Window,
 };
 use stf_bnn::{AlignedBytes, ArtifactError, Config, Input, Model, Predictor};
 
@@ -523,4 +524,49 @@ pub fn crc32(file: &[u8]) -> u32 {
             },
         )
     })
+}
+
+/// A model of three classes with thresholds that were fitted on nothing.
+pub fn calibrated(file: &AlignedBytes) -> AlignedBytes {
+    let model = Model::from_bytes(file).unwrap();
+    let policy = SamplingPolicy { num_samples: 8, adaptive: false, seed: 0, fresh: true, antithetic: true };
+    let mut writer = ArtifactWriter::resume(&model);
+    let conformal = Conformal {
+        policy,
+        examples: 100,
+        class_conditional: false,
+        randomized: false,
+        raps_lambda: 0.25,
+        raps_rank: 1,
+        alphas: writer.values(&[100_000_u32]),
+        thresholds: writer.values(&[0.8_f32, 0.7, 0.5]),
+    };
+    let abstention = Abstention {
+        policy,
+        score: Score::MaxProbability,
+        threshold: 0.25,
+        risk_millionths: 20_000,
+        confidence_millionths: 950_000,
+        examples: 100,
+        accepted: 60,
+        errors: 0,
+    };
+    let drift = Drift {
+        policy,
+        score: Score::PredictiveEntropy,
+        examples: 100,
+        false_alarm_millionths: 10_000,
+        reference_millionths: 5_000,
+        thresholds: writer.values(&[0.5_f32]),
+        above: writer.values(&[0.5_f32]),
+        below: writer.values(&[0.75_f32]),
+        bets: writer.values(&[0.5_f32, 1.49]),
+    };
+    let manifest = Manifest {
+        conformal: Some(conformal),
+        abstention: Some(abstention),
+        drift: Some(drift),
+        ..*model.manifest()
+    };
+    AlignedBytes::new(&writer.finish(manifest).unwrap())
 }

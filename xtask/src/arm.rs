@@ -1,5 +1,7 @@
-//! `cargo xtask arm-test`: `stf-run` for ARM Linux, in QEMU user mode, gives the host's bits.
+//! `cargo xtask arm-test`: `stf-run` and the C example for ARM Linux, in QEMU user mode, give the host's
+//! bits.
 
+use crate::c_linux::{self, HERE, Machine};
 use crate::golden;
 use crate::models::{cases, same, stf_run};
 use std::path::Path;
@@ -15,6 +17,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let cases = cases(arguments, &["conv", "depthwise", "dense", "dense-outputs", "plain"])?;
     let host = stf_run(None, &[])?;
     let goldens = golden::prepare()?;
+    c_linux::check(HERE, &cases, &host)?;
     for (target, variable, linker, emulator) in TARGETS {
         let variables = [
             (format!("CARGO_TARGET_{variable}_LINKER"), linker),
@@ -31,6 +34,13 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             same(&format!("{what}: predictions"), &case.bits(&emulated)?, &case.bits(&[&host])?)?;
             same(&format!("{what}: figures"), &case.figures(&emulated)?, &case.figures(&[&host])?)?;
         }
+        let system = format!("/usr/{}", linker.trim_end_matches("-gcc"));
+        let emulator = [emulator, "-cpu", "max", "-L", &system];
+        c_linux::check(
+            Machine { target: Some(target), compiler: linker, emulator: &emulator },
+            &cases,
+            &host,
+        )?;
     }
     Ok(())
 }

@@ -32,7 +32,15 @@ pub fn build(model: &[u8], inputs: &[u8]) -> Result<PathBuf, String> {
     let (source, program) = (root().join("firmware/c"), folder.join("predict.elf"));
     let mut compile = Command::new(COMPILER);
     compile.args(["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-Os"]);
-    compile.args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-nostartfiles", "-Wl,--gc-sections"]);
+    compile.args([
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-nostartfiles",
+        "-Wl,--gc-sections",
+    ]);
     compile.args(["--specs=nano.specs", "--specs=rdimon.specs"]);
     compile.arg("-I").arg(package.join("include")).arg("-I").arg(&folder);
     compile.arg("-T").arg(source.join("mps2.ld"));

@@ -42,6 +42,18 @@ fn has_library(toolchain: &[&str], target: &str) -> bool {
         })
 }
 
+/// What cargo needs to know to link for 64-bit or 32-bit ARM Linux, as an environment variable; `None` for
+/// other targets, or where the variable is set already.
+pub fn linker(target: &str) -> Option<(String, &'static str)> {
+    let linker = match target {
+        "aarch64-unknown-linux-gnu" => "aarch64-linux-gnu-gcc",
+        "armv7-unknown-linux-gnueabihf" => "arm-linux-gnueabihf-gcc",
+        _ => return None,
+    };
+    let name = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    std::env::var_os(&name).is_none().then_some((name, linker))
+}
+
 /// Runs a command; an error names it.
 pub fn run(command: &mut Command) -> Result<(), String> {
     eprintln!("xtask: {}", line(command));

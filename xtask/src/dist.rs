@@ -14,7 +14,7 @@ pub fn run_for(target: Option<&str>, out: &Path) -> Result<(), String> {
     }
     let mut built = target_dir();
     if let Some(target) = target {
-        build.args(["--target", target]);
+        build.args(["--target", target]).envs(cross::linker(target));
         built.push(target);
     }
     built.push("release");
@@ -28,7 +28,7 @@ pub fn run_for(target: Option<&str>, out: &Path) -> Result<(), String> {
             copy(&built.join(name), &out.join("lib").join(name))?;
         }
     }
-    write(&out.join("lib/pkgconfig/stf-bnn.pc"), pkg_config(bare).as_bytes())?;
+    write(&out.join("lib/pkgconfig/stf-bnn.pc"), pkg_config(target, bare).as_bytes())?;
     for name in ["LICENSE-APACHE", "LICENSE-MIT", "examples/c/predict.c"] {
         copy(&root().join(name), &out.join("share/stf-bnn").join(name))?;
     }
@@ -36,9 +36,14 @@ pub fn run_for(target: Option<&str>, out: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn pkg_config(bare: bool) -> String {
+fn pkg_config(target: Option<&str>, bare: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let private = if bare { "" } else { "-lpthread -ldl -lm" };
+    let private = match target {
+        _ if bare => "",
+        // Rust's and GCC's division routines have the same names and do the same: the first one will do.
+        Some(target) if target.starts_with("armv7") => "-lpthread -ldl -lm -Wl,--allow-multiple-definition",
+        _ => "-lpthread -ldl -lm",
+    };
     format!(
         "prefix=${{pcfiledir}}/../..\nlibdir=${{prefix}}/lib\nincludedir=${{prefix}}/include\n\n\
          Name: stf-bnn\nDescription: int8 networks with a Bayesian first layer\nVersion: {version}\n\

@@ -24,14 +24,18 @@ pub const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
 
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
 pub struct Processor {
-    name: &'static str,
-    target: &'static str,
-    board: &'static str,
+    /// For messages.
+    pub name: &'static str,
+    /// Rust's name of it.
+    pub target: &'static str,
+    /// Memory map.
+    pub board: &'static str,
     /// The CPU to compile for, if it is more than its target says.
-    cpu: Option<&'static str>,
+    pub cpu: Option<&'static str>,
     /// Whether it has the DSP extension and an FPU.
-    dsp: bool,
-    machines: &'static [&'static str],
+    pub dsp: bool,
+    /// QEMU machines.
+    pub machines: &'static [&'static str],
 }
 
 /// The one that everything runs on.
@@ -127,18 +131,29 @@ pub fn build(
     program: &str,
     settings: &Settings,
 ) -> Result<PathBuf, String> {
+    build_more(processor, case, program, settings, &[])
+}
+
+/// As [`build`], with more arguments for cargo.
+pub fn build_more(
+    processor: &Processor,
+    case: &Case,
+    program: &str,
+    settings: &Settings,
+    more: &[&str],
+) -> Result<PathBuf, String> {
     let inputs = target_dir().join("device-test/inputs.bin");
     write(&inputs, &embedded_inputs(case)?)?;
-    build_with(processor, &case.model, &inputs, program, settings)
+    build_program(processor, [&case.model, &inputs], program, settings, more)
 }
 
 /// Builds one program with a model and inputs in it.
-pub fn build_with(
+pub fn build_program(
     processor: &Processor,
-    model: &Path,
-    inputs: &Path,
+    [model, inputs]: [&Path; 2],
     program: &str,
     settings: &Settings,
+    more: &[&str],
 ) -> Result<PathBuf, String> {
     let target_dir = target_dir().join("firmware");
     let mut build = cargo(Some(processor.target))?;
@@ -150,7 +165,7 @@ pub fn build_with(
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
     // Without the DSP kernels the compiler makes the inner loops: worth their size.
     let profile = if processor.dsp { "release" } else { "fast" };
-    build.args(["build", "--quiet", "--profile", profile, "--locked", "--bin", program]);
+    build.args(["build", "--quiet", "--profile", profile, "--locked", "--bin", program]).args(more);
     if processor.dsp {
         build.args(["--features", "dsp"]);
     }
@@ -177,6 +192,7 @@ fn embedded_inputs(case: &Case) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// The emulator with a program.
 pub fn qemu(machine: &str, program: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-arm");
     qemu.args(["-machine", machine, "-display", "none", "-monitor", "none"]);
@@ -207,7 +223,7 @@ fn table(case: &Case) -> Result<(), String> {
     let mut make = cargo(None)?;
     make.args(["run", "--quiet", "--package", "stf-bnn", "--example", "kernel_table", "--"]);
     let expected = output(make.arg(&path).arg("24"))?;
-    let program = build_with(&M4, &case.model, &path, "table", &DEFAULT)?;
+    let program = build_program(&M4, [&case.model, &path], "table", &DEFAULT, &[])?;
     let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
     let mut wanted = b"cortex-m-dsp\n".to_vec();
     wanted.extend(expected);
@@ -308,7 +324,7 @@ fn bad_line(case: &Case, host: &Path, socket: &Path) -> Result<(), String> {
     build.args(["build", "--quiet", "--package", "stf-device-protocol", "--example", "bad_line"]);
     run_command(&mut build)?;
     let mut carry = Command::new(target_dir().join("debug/examples/bad_line"));
-    carry.arg(socket).args(["6", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    carry.arg(socket).args(["500", "1"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut carrier = Emulator(carry.spawn().map_err(|error| format!("bad_line: {error}"))?);
     let mut port = String::new();
     let printed = carrier.0.stdout.take().ok_or("bad_line: no standard output")?;

@@ -58,6 +58,9 @@ pub fn folder() -> PathBuf {
 
 /// Puts an artifact together from a folder of `tests/`.
 pub fn join(from: &Path, to: &Path) -> Result<(), String> {
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
     example(&[Path::new("join"), from, to])
 }
 

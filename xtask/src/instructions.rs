@@ -3,7 +3,7 @@
 
 use crate::cross::{output, root, run, target_dir};
 use crate::elf;
-use crate::firmware::{DEFAULT, M4, build_with, qemu};
+use crate::firmware::{DEFAULT, M4, build_program, qemu};
 use crate::models::cases;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,10 +16,10 @@ pub fn run_task(arguments: &[String]) -> Result<(), String> {
     let plugin = plugin()?;
     for (index, case) in cases(arguments, &NETWORKS)?.iter().enumerate() {
         let name = if arguments.is_empty() { NETWORKS[index] } else { "model" };
-        let program = build_with(&M4, &case.model, &case.images, "layers", &DEFAULT)?;
+        let program = build_program(&M4, [&case.model, &case.images], "layers", &DEFAULT, &[])?;
         let (regions, printed) = count(&plugin, &program)?;
         table(name, &regions, &printed)?;
-        let least = build_with(&M4, &case.model, &case.images, "predict", &DEFAULT)?;
+        let least = build_program(&M4, [&case.model, &case.images], "predict", &DEFAULT, &[])?;
         let (code, model) = sizes(&least, &case.model)?;
         println!("\nflash: code {code}, model {model} bytes\n");
     }

@@ -2,7 +2,9 @@
 //! soonest. Also the pieces by name, for use while working.
 
 mod arm;
+mod boards;
 mod c_firmware;
+mod c_linux;
 mod cross;
 mod dist;
 mod elf;
@@ -50,6 +52,12 @@ const TASKS: &[Task] = &[
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
+    ),
+    ("boards", "the firmware fits every board of firmware/boards", boards::run),
+    (
+        "c-test",
+        "[MODEL IMAGES LABELS LIMIT]: the C example, built from the laid-out package, equals the host",
+        c_linux::run,
     ),
     ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
     (

@@ -2,21 +2,11 @@
  * Every wrong call gives a status: run with a valid artifact as the only argument.
  * The number of the first failing line is the message.
  */
-#include "stf_bnn.h"
+#include "expect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXPECT(call, expected)                                                                       \
-    do {                                                                                             \
-        stf_status found_ = (call);                                                                  \
-        if (found_ != (expected)) {                                                                  \
-            fprintf(stderr, "line %d: found status %d (%s), expected %d\n", __LINE__, (int)found_,   \
-                    stf_status_text(found_), (int)(expected));                                       \
-            return 1;                                                                                \
-        }                                                                                            \
-    } while (0)
 
 static unsigned char block[1 << 20];
 

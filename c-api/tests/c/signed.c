@@ -2,20 +2,10 @@
  * Signed loading: run with a file of release 5 and its public key.
  * The number of the first failing line is the message.
  */
-#include "stf_bnn.h"
+#include "expect.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define EXPECT(call, expected)                                                                       \
-    do {                                                                                             \
-        stf_status found_ = (call);                                                                  \
-        if (found_ != (expected)) {                                                                  \
-            fprintf(stderr, "line %d: found status %d (%s), expected %d\n", __LINE__, (int)found_,   \
-                    stf_status_text(found_), (int)(expected));                                       \
-            return 1;                                                                                \
-        }                                                                                            \
-    } while (0)
 
 /* A union aligns it as the library asks on every C99 compiler that has 16-byte long doubles. */
 static union {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// What goes wrong: one in `odds` pieces of what passes, none if 0.
+/// What goes wrong: a fault in `odds` bytes on average, none if 0.
 #[derive(Clone, Copy)]
 pub struct Faults {
     pub odds: u64,
@@ -61,7 +61,7 @@ fn carry(
             Err(_) => return,
         };
         let mut bytes = buffer[..count].to_vec();
-        if odds > 0 && dice.below(odds) == 0 {
+        if odds > 0 && dice.below(odds) < count as u64 {
             disturbed.fetch_add(1, Ordering::Relaxed);
             disturb(&mut bytes, dice);
         }

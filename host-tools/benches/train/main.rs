@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use stf_host::Result;
 use stf_host::graph::{Graph, Op, Params};
 use stf_host::train::{
-    Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, on_pool, part_examples,
+    Executor, Gradients, Optimizer, OptimizerState, Pass, Perturbation, Trainable, part_examples,
 };
 
 const MODES: [&str; 3] = ["train", "frozen", "flipout"];
@@ -132,11 +132,11 @@ impl Row {
     }
 
     fn run(mut self, duration: Duration) -> Result<()> {
-        let losses = (0..4).map(|_| on_pool(|| self.step())).collect::<Result<Vec<f32>>>()?;
+        let losses = (0..4).map(|_| self.step()).collect::<Result<Vec<f32>>>()?;
         let (started, mut times, mut last) = (Instant::now(), Vec::new(), 0.0);
         while started.elapsed() < duration || times.len() < 4 {
             let step = Instant::now();
-            last = on_pool(|| self.step())?;
+            last = self.step()?;
             times.push(step.elapsed().as_secs_f64());
         }
         times.sort_by(f64::total_cmp);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use stf_host::Result;
 use stf_host::graph::{Graph, NodeId, Op, Shape};
 use stf_host::kernels::direct::peak_multiply_adds;
-use stf_host::train::{Executor, Gradients, Pass, Trainable, on_pool};
+use stf_host::train::{Executor, Gradients, Pass, Trainable};
 
 const BATCH: usize = 64;
 
@@ -95,11 +95,9 @@ fn best_times(graph: &Graph, duration: Duration) -> Result<Vec<[f64; 3]>> {
     let started = Instant::now();
     while started.elapsed() < duration {
         executor.measure();
-        on_pool(|| {
-            let pass = Pass::default();
-            executor.forward(&params, &inputs, BATCH, &pass)?;
-            executor.backward(&params, &inputs, &slope, BATCH, &pass, &mut gradients)
-        })?;
+        let pass = Pass::default();
+        executor.forward(&params, &inputs, BATCH, &pass)?;
+        executor.backward(&params, &inputs, &slope, BATCH, &pass, &mut gradients)?;
         for (best, times) in best.iter_mut().zip(executor.times()) {
             let times = [times.forward, times.input_gradient, times.weight_gradient];
             best.iter_mut().zip(times).for_each(|(best, time)| *best = best.min(time.as_secs_f64()));

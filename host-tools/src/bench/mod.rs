@@ -5,14 +5,15 @@ mod timing;
 
 pub use timing::{Timing, alternate};
 
-use crate::data::{Dataset, RawExample, Scratch};
+use crate::data::{Dataset, Inputs, Scratch};
 use crate::error::{Error, Result};
+use crate::graph::Shape;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::time::{Duration, Instant};
 use stf_bnn::artifact::Layer;
 use stf_bnn::kernels::Kernels;
-use stf_bnn::{Config, Draws, Input, Model, Pass, Predictor, Samples};
+use stf_bnn::{Config, Draws, Model, Pass, Predictor, Samples};
 
 /// Number of made-up inputs.
 const MADE_UP: usize = 16;
@@ -37,62 +38,36 @@ impl Setting {
     }
 }
 
-/// Examples to predict, one after another.
-#[derive(Debug, Clone)]
-pub enum Examples {
-    /// Bytes.
-    U8(Vec<u8>),
-    /// Finite numbers.
-    F32(Vec<f32>),
-}
-
 /// Made-up bytes in the shape of the model's input: every value from 0 to 255 is as likely.
 #[must_use]
-pub fn made_up_inputs(model: &Model<'_>) -> Examples {
-    let size = model.manifest().input.tensor.len() as usize;
-    let mut values = vec![0; MADE_UP * size];
+pub fn made_up_inputs(model: &Model<'_>) -> Dataset {
+    let input = model.manifest().input.tensor;
+    let mut values = vec![0; MADE_UP * input.len() as usize];
     Xoshiro256PlusPlus::seed_from_u64(0).fill_bytes(&mut values);
-    Examples::U8(values)
-}
-
-/// An example by index, over and over.
-fn input(examples: &Examples, size: usize, index: usize) -> Input<'_> {
-    let count = match examples {
-        Examples::U8(values) => values.len() / size,
-        Examples::F32(values) => values.len() / size,
-    };
-    let start = index % count.max(1) * size;
-    match examples {
-        Examples::U8(values) => Input::U8(&values[start..start + size]),
-        Examples::F32(values) => Input::F32(&values[start..start + size]),
+    Dataset {
+        name: "made up".into(),
+        shape: Shape::new(input.height.into(), input.width.into(), input.channels.into()),
+        inputs: Inputs::U8(values),
+        labels: vec![0; MADE_UP],
+        class_names: Vec::new(),
     }
 }
 
-/// The first examples of a data set, at least one, in the model's shape.
+/// The first examples of a data set, at least one, in the model's shape and in memory.
 ///
 /// # Errors
 /// If there is none, the shapes differ, or they cannot be read.
-pub fn inputs_of(model: &Model<'_>, data: &Dataset) -> Result<Examples> {
+pub fn inputs_of(model: &Model<'_>, data: &Dataset) -> Result<Dataset> {
     crate::evaluate::require_shape(model, data)?;
     if data.is_empty() {
         return Err(Error::invalid(format!("data {}", data.name), "no example", "at least one"));
     }
-    let (mut bytes, mut values, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
-    for index in 0..data.len().min(MAX_INPUTS) {
-        match data.raw(index, &mut scratch)? {
-            RawExample::U8(example) => bytes.extend_from_slice(example),
-            RawExample::F32(example) => values.extend_from_slice(example),
-        }
-    }
-    Ok(if values.is_empty() { Examples::U8(bytes) } else { Examples::F32(values) })
+    let first = data.select(&(0..data.len().min(MAX_INPUTS)).collect::<Vec<_>>())?;
+    Ok(Dataset { inputs: first.clone().into_memory()?, ..first })
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> Error {
     Error::invalid("prediction settings", error, "settings that this model supports")
-}
-
-fn size(model: &Model<'_>) -> usize {
-    model.manifest().input.tensor.len() as usize
 }
 
 /// Times whole predictions: the settings take turns in short bursts, so that what else the machine does
@@ -102,7 +77,7 @@ fn size(model: &Model<'_>) -> usize {
 /// If a setting does not fit the model, or an input cannot be predicted.
 pub fn predictions(
     model: &Model<'_>,
-    inputs: &Examples,
+    inputs: &Dataset,
     settings: &[Setting],
     each: Duration,
 ) -> Result<Vec<(Timing, f64)>> {
@@ -116,9 +91,9 @@ pub fn predictions(
             Predictor::new(model, setting.config(), workspace).map_err(|error| unusable(&error))?;
         runs.push((predictor, 0_u64, 0_u64));
     }
-    let size = size(model);
+    let mut scratch = Scratch::default();
     let timings = alternate(&mut runs, each, |(predictor, count, passes)| {
-        let input = input(inputs, size, *count as usize);
+        let input = inputs.raw(*count as usize % inputs.len(), &mut scratch)?.into();
         let start = Instant::now();
         let prediction = predictor.predict(input).map_err(|error| unusable(&error))?;
         let elapsed = start.elapsed();
@@ -136,7 +111,7 @@ pub fn predictions(
 /// As [`predictions`].
 pub fn layers(
     model: &Model<'_>,
-    inputs: &Examples,
+    inputs: &Dataset,
     kernels: Kernels,
     each: Duration,
 ) -> Result<Vec<(Layer, Timing)>> {
@@ -145,11 +120,12 @@ pub fn layers(
     let mut predictor = Predictor::new(model, config, &mut workspace).map_err(|error| unusable(&error))?;
     let layers: Vec<Layer> = model.layers().collect();
     let mut times = vec![Vec::new(); layers.len()];
-    let (size, begin) = (size(model), Instant::now());
+    let (mut scratch, begin) = (Scratch::default(), Instant::now());
     for index in 0.. {
+        let input = inputs.raw(index % inputs.len(), &mut scratch)?.into();
         // The last layer has no tensor to show: its time ends with the pass.
         let (mut at, mut next) = (Instant::now(), 0);
-        let outputs = predictor.trace(input(inputs, size, index), Pass::Mean, |layer, _, _| {
+        let outputs = predictor.trace(input, Pass::Mean, |layer, _, _| {
             let now = Instant::now();
             times[layer].push(now - at);
             (at, next) = (now, layer + 1);
@@ -172,7 +148,7 @@ pub fn layers(
 /// As [`predictions`].
 pub fn noise_share(
     model: &Model<'_>,
-    inputs: &Examples,
+    inputs: &Dataset,
     setting: Setting,
     each: Duration,
 ) -> Result<Option<f64>> {

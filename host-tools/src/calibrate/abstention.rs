@@ -1,7 +1,7 @@
 //! When to answer: the loosest threshold whose selective risk is certified.
 
 use super::share::Share;
-use crate::export::adaptive::binomial;
+use crate::binomial;
 
 /// A score and whether its prediction was wrong.
 pub type Judged = (f32, bool);

@@ -1,7 +1,7 @@
 //! The drift monitor's reference: bins of the score, bounds of their probabilities, and bets.
 
 use super::share::Share;
-use crate::export::adaptive::binomial;
+use crate::binomial;
 
 /// Shares of the reference scores above the edges.
 const TAILS: [f64; 18] =

@@ -3,8 +3,8 @@
 use super::abstention::Judged;
 use super::conformal::Example;
 use super::share::Share;
+use crate::binomial;
 use crate::error::{Error, Result};
-use crate::export::adaptive::binomial;
 use stf_bnn::Config;
 use stf_bnn::uncertainty::{Penalty, Score};
 

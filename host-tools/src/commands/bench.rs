@@ -2,6 +2,7 @@
 
 use super::common::{DataDirArg, SplitArg, check_artifact, grouped, load_split, print_result, read_artifact};
 use crate::bench::{self, Setting, Timing, clock};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::memory::peak_rss_bytes;
 use clap::Args;
@@ -127,7 +128,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 
 fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result<Bench> {
     let kernels = kernels(args.kernels.as_deref())?;
-    let (name, inputs) = inputs(args, model)?;
+    let inputs = inputs(args, model)?;
     let each = Duration::from_secs_f64(args.seconds);
     let settings = settings(args, model, kernels);
     let before = clock::gigahertz(CLOCK_BURSTS);
@@ -154,7 +155,7 @@ fn measure(args: &BenchArgs, model: &Model<'_>, artifact_bytes: usize) -> Result
     let greatest = rows.iter().map(|row| row.workspace_bytes).max();
     Ok(Bench {
         model: model.manifest().name.to_string(),
-        inputs: name,
+        inputs: inputs.name,
         kernels: kernels.name(),
         clock_ghz,
         clock_method: clock::METHOD,
@@ -182,11 +183,11 @@ fn kernels(name: Option<&str>) -> Result<Kernels> {
     })
 }
 
-fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<(String, bench::Examples)> {
-    let Some(spec) = &args.data else { return Ok(("made up".into(), bench::made_up_inputs(model))) };
+fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<Dataset> {
+    let Some(spec) = &args.data else { return Ok(bench::made_up_inputs(model)) };
     let seed = model.manifest().provenance.seed;
     let data = load_split(spec, SplitArg::Test, seed, &args.data_dir, Some(EXAMPLES))?;
-    Ok((data.name.clone(), bench::inputs_of(model, &data)?))
+    bench::inputs_of(model, &data)
 }
 
 /// Whether draws can be adaptive.

@@ -55,6 +55,9 @@ pub enum Baseline {
     Mean,
 }
 
+/// Most draws side by side: more gain nothing, and a host has the memory.
+const SIDE_BY_SIDE: u16 = 16;
+
 impl SampleArgs {
     /// The runtime's configuration.
     #[must_use]
@@ -71,6 +74,7 @@ impl SampleArgs {
                 DrawsArg::Fixed => Draws::Fixed,
             },
             antithetic: !self.no_antithetic,
+            tile: self.num_samples.min(SIDE_BY_SIDE),
             ..Config::default()
         }
     }

@@ -4,7 +4,7 @@ use super::common::{
     DataDirArg, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
 };
 use super::{eval, predict};
-use crate::data::{self, Dataset, Inputs, RawExample, Scratch};
+use crate::data::{self, Dataset, Element, Inputs};
 use crate::error::{Error, Result};
 use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
 use crate::progress::Progress;
@@ -47,6 +47,8 @@ enum Action {
     Predict(PredictArgs),
     /// Say what the device's end of the line went through since it started
     Counters,
+    /// Say what the device's drift monitor has seen since the last evaluation or prediction began
+    Drift,
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +106,7 @@ pub fn run(args: &DeviceArgs) -> Result<()> {
         Action::Eval(eval) => args.eval(&mut device, eval),
         Action::Predict(predict) => args.predict(&mut device, predict),
         Action::Counters => args.counters(&mut device),
+        Action::Drift => args.drift(&mut device),
     }
 }
 
@@ -158,14 +161,21 @@ impl DeviceArgs {
 
     fn predict(&self, device: &mut Device<Line>, args: &PredictArgs) -> Result<()> {
         let about = device.about().clone();
-        let names = args.model.as_deref().map_or(Ok(Vec::new()), |path| class_names(path, &about))?;
+        let given = args.model.as_deref();
+        let bytes = given.map(|path| same_artifact(path, &about)).transpose()?;
+        let model = given.zip(bytes.as_ref()).map(|(path, bytes)| check_artifact(path, bytes)).transpose()?;
+        let name = |class| Some(model.as_ref()?.class_name(class)?.to_string());
         for path in &args.inputs {
             let examples = data::read_inputs(path)?;
             let several = examples.len() > 1;
             for (index, outcome) in self.outcomes(device, &examples, &about)?.into_iter().enumerate() {
                 let path = path.display();
                 let input = if several { format!("{path}[{index}]") } else { path.to_string() };
-                predict::print_outcome(&|class| names.get(class).cloned(), input, outcome, self.json)?;
+                // The device's artifact is at hand or not; its counter started at 0 for these inputs.
+                let verdict = model.as_ref().map_or_else(predict::Verdict::default, |model| {
+                    predict::Verdict::new(model, &outcome, about.seed, index as u64)
+                });
+                predict::print_outcome(&name, input, outcome, verdict, self.json)?;
             }
         }
         self.say_resent(device);
@@ -189,6 +199,21 @@ impl DeviceArgs {
             .map_err(|error| self.failed(&error))?;
         progress.finish("");
         Ok(outcomes)
+    }
+
+    fn drift(&self, device: &mut Device<Line>) -> Result<()> {
+        let found = device.drift().map_err(|error| self.failed(&error))?;
+        print_result(self.json, &found, |found| match found {
+            None => "the device's artifact carries no reference for a drift monitor".to_string(),
+            Some(d) => format!(
+                "{} predictions, evidence {:.3e}, greatest {:.3e}, alarm at {:.0}: {}",
+                d.count,
+                d.evidence,
+                d.peak,
+                d.level,
+                if d.alarm { "ALARM" } else { "no alarm" }
+            ),
+        })
     }
 
     fn counters(&self, device: &mut Device<Line>) -> Result<()> {
@@ -241,17 +266,13 @@ fn bytes<'d>(set: &'d Dataset, about: &Description) -> Result<Cow<'d, [u8]>> {
     if let Inputs::U8(values) = &set.inputs {
         return Ok(Cow::Borrowed(values));
     }
-    let (mut bytes, mut scratch) = (Vec::new(), Scratch::default());
-    for index in 0..set.len() {
-        match set.raw(index, &mut scratch)? {
-            RawExample::U8(values) => bytes.extend_from_slice(values),
-            RawExample::F32(_) => {
-                let what = format!("values of {}", set.name);
-                return Err(Error::invalid(what, "f32", "bytes: that is what the line carries"));
-            }
-        }
+    if set.element() == Element::U8
+        && let Inputs::U8(values) = set.clone().into_memory()?
+    {
+        return Ok(Cow::Owned(values));
     }
-    Ok(Cow::Owned(bytes))
+    let what = format!("values of {}", set.name);
+    Err(Error::invalid(what, "f32", "bytes: that is what the line carries"))
 }
 
 fn outcome(found: Owned) -> Outcome {
@@ -269,14 +290,6 @@ fn outcome(found: Owned) -> Outcome {
 fn seed_of(path: &Path, about: &Description) -> Result<u64> {
     let bytes = same_artifact(path, about)?;
     Ok(check_artifact(path, &bytes)?.manifest().provenance.seed)
-}
-
-fn class_names(path: &Path, about: &Description) -> Result<Vec<String>> {
-    let bytes = same_artifact(path, about)?;
-    let model = check_artifact(path, &bytes)?;
-    Ok((0..usize::from(about.outputs))
-        .map_while(|class| model.class_name(class).map(str::to_string))
-        .collect())
 }
 
 fn same_artifact(path: &Path, about: &Description) -> Result<stf_bnn::AlignedBytes> {

@@ -1,6 +1,7 @@
 //! `stf inspect`: what an artifact holds.
 
 use super::common::{check_artifact, grouped, print_result, read_artifact};
+use super::inspect_facts::FactRows;
 use crate::error::{Error, Result};
 use clap::Args;
 use serde::Serialize;
@@ -42,12 +43,15 @@ struct Inspection {
     weight_bytes: u64,
     num_samples: u16,
     arena_bytes: u32,
+    /// The largest set of tensors alive at one time: no plan of one draw can be smaller.
+    arena_lower_bound: u64,
     arena_bytes_tile_k: u64,
     workspace_bytes_tile_1: usize,
     workspace_bytes_tile_1_uncached: usize,
     workspace_bytes_tile_k: usize,
     posterior: Option<PosteriorRow>,
     temperature: f32,
+    facts: FactRows,
     signed: bool,
     release: u32,
     adaptive: Option<AdaptiveRow>,
@@ -161,12 +165,14 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         weight_bytes: model.weight_bytes(),
         num_samples,
         arena_bytes: manifest.arena_bytes,
+        arena_lower_bound: live_bytes(model),
         arena_bytes_tile_k: u64::from(manifest.arena_bytes) * u64::from(num_samples),
         workspace_bytes_tile_1: workspace(1, true)?,
         workspace_bytes_tile_1_uncached: workspace(1, false)?,
         workspace_bytes_tile_k: workspace(num_samples, true)?,
         posterior: posterior(model),
         temperature: manifest.temperature,
+        facts: FactRows::new(model),
         signed: model.is_signed(),
         release: model.release(),
         adaptive: manifest.adaptive.as_ref().map(AdaptiveRow::new),
@@ -301,6 +307,10 @@ fn text(inspection: &Inspection) -> String {
             rule.samples_min, rule.samples_max, rule.group, rule.threshold, rule.mean_passes, rule.guarantee
         );
     }
+    if inspection.temperature != 1.0 {
+        let _ = writeln!(text, "temperature of the softmax: {}", inspection.temperature);
+    }
+    inspection.facts.text(&mut text);
     let p = &inspection.provenance;
     let _ = writeln!(text, "made by {} from {}, seed {}", p.tool, p.data, p.seed);
     let _ = writeln!(text, "training: {}", p.training);
@@ -312,8 +322,9 @@ fn memory_text(text: &mut String, inspection: &Inspection) {
     let size = |bytes: usize| grouped(bytes as u64);
     let _ = writeln!(
         text,
-        "arena: {} bytes a draw (tile 1), {} bytes for {k} draws side by side (tile {k})",
+        "arena: {} bytes a draw (tile 1; at least {} are alive at a time), {} bytes for {k} draws side by side (tile {k})",
         grouped(inspection.arena_bytes.into()),
+        grouped(inspection.arena_lower_bound),
         grouped(inspection.arena_bytes_tile_k)
     );
     let _ = writeln!(
@@ -323,4 +334,27 @@ fn memory_text(text: &mut String, inspection: &Inspection) {
         size(inspection.workspace_bytes_tile_1_uncached),
         size(inspection.workspace_bytes_tile_k)
     );
+}
+
+/// Bytes of the tensors that are alive in the layer where most are; one written in place counts once.
+fn live_bytes(model: &Model<'_>) -> u64 {
+    let layers: Vec<_> = model.layers().collect();
+    let reads = |at: usize, tensor: &Tensor| {
+        let inputs = [Some(layers[at].input()), layers[at].second_input()];
+        at > 0 && inputs.into_iter().flatten().any(|input| input == *tensor)
+    };
+    let alive = |at: usize| {
+        // What an earlier layer wrote and this or a later one reads, before anything else lies there.
+        let mut places: Vec<(u32, u64)> = (0..=at)
+            .filter_map(|writer| {
+                let tensor = layers[writer].output()?;
+                let read = writer == at || (at..layers.len()).any(|reader| reads(reader, &tensor));
+                read.then_some((tensor.offset, tensor.len()))
+            })
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        places.iter().map(|&(_, bytes)| bytes).sum::<u64>()
+    };
+    (0..layers.len()).map(alive).max().unwrap_or(0)
 }

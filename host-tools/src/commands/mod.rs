@@ -11,6 +11,7 @@ pub mod export;
 #[cfg(feature = "onnx-import")]
 mod import;
 mod inspect;
+mod inspect_facts;
 mod predict;
 mod sign;
 mod train;

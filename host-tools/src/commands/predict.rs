@@ -8,6 +8,8 @@ use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
+use stf_bnn::Model;
+use stf_bnn::uncertainty::{AbstentionRule, PredictionSets, SetMethod, random_share};
 
 /// Predict the class of images or arrays, with uncertainty
 #[derive(Debug, Args)]
@@ -49,6 +51,47 @@ pub struct PredictionRecord {
     pub samples: u16,
     /// Passes that it took.
     pub passes: u16,
+    /// What the artifact's thresholds say.
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+/// What the artifact's thresholds say of a prediction.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Verdict {
+    /// Whether to answer; `null` if the artifact has no rule.
+    accepted: Option<bool>,
+    /// Prediction sets at the least promised coverage, one a method.
+    sets: Vec<SetRecord>,
+}
+
+/// One prediction set.
+#[derive(Debug, Clone, Serialize)]
+struct SetRecord {
+    method: &'static str,
+    coverage: f64,
+    classes: Vec<usize>,
+}
+
+impl Verdict {
+    /// On the prediction with this counter.
+    pub(super) fn new(model: &Model<'_>, outcome: &Outcome, seed: u64, counter: u64) -> Self {
+        let rule = AbstentionRule::new(model);
+        let accepted = rule.zip(outcome.classification).map(|(rule, c)| rule.accepts(&c));
+        let Some(sets) = PredictionSets::new(model) else { return Self { accepted, sets: Vec::new() } };
+        let mut bits = vec![0; sets.words()];
+        let share = random_share(seed, counter);
+        let level = sets.levels() - 1;
+        let rows = SetMethod::ALL.into_iter().filter_map(|method| {
+            let set = sets.set(method, level, &outcome.mean, share, &mut bits)?;
+            Some(SetRecord {
+                method: method.name(),
+                coverage: set.coverage,
+                classes: set.classes().collect(),
+            })
+        });
+        Self { accepted, sets: rows.collect() }
+    }
 }
 
 /// One output of a regression model.
@@ -75,7 +118,9 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         for (index, outcome) in outcomes(&model, &examples, &config)?.into_iter().enumerate() {
             let input =
                 if several { format!("{}[{index}]", path.display()) } else { path.display().to_string() };
-            print_outcome(&|class| model.class_name(class).map(str::to_string), input, outcome, args.json)?;
+            let verdict = Verdict::new(&model, &outcome, config.seed, index as u64);
+            let name = |class| model.class_name(class).map(str::to_string);
+            print_outcome(&name, input, outcome, verdict, args.json)?;
         }
     }
     Ok(())
@@ -86,6 +131,7 @@ pub(super) fn print_outcome(
     name: &dyn Fn(usize) -> Option<String>,
     input: String,
     outcome: Outcome,
+    verdict: Verdict,
     json: bool,
 ) -> Result<()> {
     let Some(classification) = outcome.classification else {
@@ -115,6 +161,7 @@ pub(super) fn print_outcome(
         mutual_information: classification.mutual_information,
         samples: outcome.samples,
         passes: outcome.passes,
+        verdict,
     };
     print_result(json, &record, |record| text(name, record))
 }
@@ -145,6 +192,13 @@ fn text(name: &dyn Fn(usize) -> Option<String>, record: &PredictionRecord) -> St
             100.0 * record.spread[class],
             name(class)
         );
+    }
+    if let Some(accepted) = record.verdict.accepted {
+        text.push_str(if accepted { "  accepted\n" } else { "  not accepted: too uncertain to answer\n" });
+    }
+    for set in &record.verdict.sets {
+        let names: Vec<String> = set.classes.iter().map(|&class| name(class)).collect();
+        let _ = writeln!(text, "  {} set, {:.0} %: {}", set.method, 100.0 * set.coverage, names.join(", "));
     }
     text
 }

@@ -103,6 +103,15 @@ impl RawExample<'_> {
     }
 }
 
+impl<'a> From<RawExample<'a>> for stf_bnn::Input<'a> {
+    fn from(example: RawExample<'a>) -> Self {
+        match example {
+            RawExample::U8(values) => Self::U8(values),
+            RawExample::F32(values) => Self::F32(values),
+        }
+    }
+}
+
 /// Memory for an example that is read from disk; one for each thread that reads.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {

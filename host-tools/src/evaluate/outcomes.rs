@@ -1,11 +1,11 @@
 //! Runs the device's own `predict` over a data set, on all cores, in the bits that one device gives.
 
-use crate::data::{Dataset, RawExample, Scratch};
+use crate::data::{Dataset, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use stf_bnn::artifact::InputLayout;
 use stf_bnn::uncertainty::energy;
-use stf_bnn::{Classification, Config, Input, Model, Predictor};
+use stf_bnn::{Classification, Config, Model, Predictor};
 
 /// Examples that one task predicts, one after another.
 const CHUNK: usize = 32;
@@ -104,10 +104,7 @@ fn outcome(
     index: usize,
     scratch: &mut Scratch,
 ) -> Result<(Outcome, Vec<f32>)> {
-    let input = match data.raw(index, scratch)? {
-        RawExample::U8(values) => Input::U8(values),
-        RawExample::F32(values) => Input::F32(values),
-    };
+    let input = data.raw(index, scratch)?.into();
     let (mut energies, mut draws) = (0.0, Vec::new());
     let each = |draw: u16, logits: &[f32]| {
         if draw == 0 {

@@ -21,7 +21,7 @@ pub mod variational;
 
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
-pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, on_pool, part_examples};
+pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
 pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;

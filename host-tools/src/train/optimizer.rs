@@ -3,9 +3,8 @@
 use super::config::Optimizer;
 use crate::error::{Error, Result};
 use crate::kernels::simd::vectorize;
-use ndarray::{ArrayD, CowArray, IxDyn};
+use ndarray::ArrayD;
 use rayon::prelude::*;
-use rayon::slice::ChunksMut;
 use std::collections::BTreeMap;
 
 /// Guards Adam's division.
@@ -57,28 +56,34 @@ impl OptimizerState {
         weight_decay: f32,
     ) {
         let gradient = gradient.as_standard_layout();
+        let gradient = gradient.as_slice().unwrap_or_default();
+        let first = in_order_mut(slot(&mut self.first, name, value));
         match optimizer {
             Optimizer::Sgd { momentum, nesterov } => {
-                let velocity = slot(&mut self.first, name, value);
                 let rule = Sgd { learning_rate, weight_decay, momentum, nesterov };
-                chunks(value)
-                    .zip(chunks(velocity))
-                    .zip(in_order(&gradient).par_chunks(CHUNK))
+                let value = in_order_mut(value);
+                if value.len() <= CHUNK {
+                    return rule.apply(value, first, gradient);
+                }
+                let chunks = value.par_chunks_mut(CHUNK).zip(first.par_chunks_mut(CHUNK));
+                chunks
+                    .zip(gradient.par_chunks(CHUNK))
                     .for_each(|((value, velocity), gradient)| rule.apply(value, velocity, gradient));
             }
             Optimizer::Adam { beta1, beta2 } => {
                 let steps = i32::try_from(self.step).unwrap_or(i32::MAX);
                 let bias = [1.0 - beta1.powi(steps), 1.0 - beta2.powi(steps)];
                 let rule = Adam { learning_rate, weight_decay, betas: [beta1, beta2], bias };
-                let mean = slot(&mut self.first, name, value);
-                let square = slot(&mut self.second, name, value);
-                chunks(value)
-                    .zip(chunks(mean))
-                    .zip(chunks(square))
-                    .zip(in_order(&gradient).par_chunks(CHUNK))
-                    .for_each(|(((value, mean), square), gradient)| {
-                        rule.apply(value, mean, square, gradient)
-                    });
+                let second = in_order_mut(slot(&mut self.second, name, value));
+                let value = in_order_mut(value);
+                if value.len() <= CHUNK {
+                    return rule.apply(value, first, second, gradient);
+                }
+                let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+                let chunks = value.par_chunks_mut(CHUNK).zip(moments);
+                chunks.zip(gradient.par_chunks(CHUNK)).for_each(|((value, (mean, square)), gradient)| {
+                    rule.apply(value, mean, square, gradient);
+                });
             }
         }
     }
@@ -87,15 +92,11 @@ impl OptimizerState {
 /// Values that one task moves: enough to be worth handing over.
 const CHUNK: usize = 1 << 14;
 
-fn chunks(tensor: &mut ArrayD<f32>) -> ChunksMut<'_, f32> {
+fn in_order_mut(tensor: &mut ArrayD<f32>) -> &mut [f32] {
     if !tensor.is_standard_layout() {
         *tensor = tensor.as_standard_layout().into_owned();
     }
-    tensor.as_slice_mut().unwrap_or_default().par_chunks_mut(CHUNK)
-}
-
-fn in_order<'a>(tensor: &'a CowArray<'_, f32, IxDyn>) -> &'a [f32] {
-    tensor.as_slice().unwrap_or_default()
+    tensor.as_slice_mut().unwrap_or_default()
 }
 
 struct Sgd {

@@ -3,7 +3,7 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
-use super::executor::{Executor, Pass, Trainable, on_pool};
+use super::executor::{Executor, Pass, Trainable};
 use super::loss::{half_squared_error, softmax_cross_entropy};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
@@ -85,12 +85,12 @@ impl Trainer<'_> {
         batches.each(|step, batch| {
             let at = epoch * total + step;
             let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
-            let loss = on_pool(|| self.batch(state, &batch, at))? * batch.labels.len() as f64;
+            let loss = self.batch(state, &batch, at)? * batch.labels.len() as f64;
             loss_sum += loss;
             seen += batch.labels.len();
             step_loss = if batch.first == 0 { loss } else { step_loss + loss };
             if batch.ends_step() {
-                on_pool(|| self.apply(state, config.learning_rate * factor));
+                self.apply(state, config.learning_rate * factor);
                 observer.batch(1, epoch + 1, step + 1, total, step_loss / batch.step_examples as f64);
             }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }

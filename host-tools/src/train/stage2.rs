@@ -7,7 +7,7 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::executor::{Executor, Pass, Trainable, on_pool, part_examples};
+use super::executor::{Executor, Pass, Trainable, part_examples};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
@@ -58,6 +58,7 @@ pub fn stage2(
         config,
         node,
         executor: Executor::for_training(graph, part_size, Trainable::FirstLayer)?,
+        part_size,
         gradients: Accumulator::new(graph, Trainable::FirstLayer),
         noise: None,
         sampled: state.params.clone(),
@@ -90,6 +91,8 @@ struct Trainer<'a> {
     config: &'a Stage2Config,
     node: NodeId,
     executor: Executor,
+    /// Most examples of one pass.
+    part_size: usize,
     gradients: Accumulator,
     /// Of the step under way.
     noise: Option<Noise>,
@@ -119,7 +122,7 @@ impl Trainer<'_> {
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
-            part_size: self.executor.max_batch(),
+            part_size: self.part_size,
             accumulate: config.accumulate,
             seed: (config.seed, STAGE, state.epoch as u64),
         };
@@ -129,12 +132,12 @@ impl Trainer<'_> {
             let at = epoch * steps + step;
             let warm = warm_up(at, config.kl_warmup_epochs * steps);
             let rate = config.schedule.factor(at, config.epochs * steps, 0);
-            let part = on_pool(|| self.likelihood(state, &batch, at))? * batch.labels.len() as f64;
+            let part = self.likelihood(state, &batch, at)? * batch.labels.len() as f64;
             nll = if batch.first == 0 { part } else { nll + part };
             if batch.ends_step() {
                 let mean = nll / batch.step_examples as f64;
                 let kl_weight = warm * config.temperature / n as f32;
-                let loss = on_pool(|| self.step(state, mean, kl_weight, rate))?;
+                let loss = self.step(state, mean, kl_weight, rate)?;
                 totals.loss += loss * batch.step_examples as f64;
                 totals.nll += nll;
                 totals.examples += batch.step_examples;

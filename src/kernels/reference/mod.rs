@@ -4,11 +4,11 @@
 //! acc[pixel, channel] = sum over the window and input channels of (x - zero_point) * w
 //! ```
 //! where a padded element counts as `x = zero_point`; what becomes of `acc` is an
-//! [`Output`](super::Output).
+//! `Output`.
 //!
-//! A [`Sweep`] gives accumulators **without bias**, a run of neighbouring output channels of one pixel
+//! A `Sweep` gives accumulators **without bias**, a run of neighbouring output channels of one pixel
 //! at a time, to a closure: `sink(index, channel, accumulators)`, `index` being that of the first value
-//! in the NHWC output. `N` sets of weights share the input. [`finish`] knows the closures.
+//! in the NHWC output. `N` sets of weights share the input. `finish` knows the closures.
 
 mod axis;
 mod conv;

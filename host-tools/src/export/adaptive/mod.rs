@@ -7,14 +7,13 @@
 //! is not rejected is taken: Learn then Test (Angelopoulos et al., arXiv 2110.01052), with fixed
 //! sequence testing.
 
-pub mod binomial;
-
-use crate::data::{Dataset, RawExample, Scratch};
+use crate::binomial;
+use crate::data::{Dataset, Scratch};
 use crate::error::{Error, Result};
 use crate::evaluate::require_shape;
 use rayon::prelude::*;
 use stf_bnn::artifact::{Adaptive, Manifest, Task};
-use stf_bnn::{AlignedBytes, ArtifactWriter, Checks, Config, Decision, Input, Model, Predictor, Samples};
+use stf_bnn::{AlignedBytes, ArtifactWriter, Checks, Config, Decision, Model, Predictor, Samples};
 
 /// Steps of the grid of thresholds: multiples of 1/256, which are exact.
 const STEPS: u16 = 256;
@@ -125,10 +124,7 @@ fn track(
     checks: Checks,
     scratch: &mut Scratch,
 ) -> Result<Track> {
-    let input = match data.raw(index, scratch)? {
-        RawExample::U8(values) => Input::U8(values),
-        RawExample::F32(values) => Input::F32(values),
-    };
+    let input = data.raw(index, scratch)?.into();
     let mut seen = Vec::new();
     let mean_first = u16::from(checks.min == 0);
     let prediction = predictor.predict_until(input, checks, |draws, mean| {

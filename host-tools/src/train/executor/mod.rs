@@ -26,14 +26,14 @@ mod tests;
 
 pub use plan::part_examples;
 pub use times::Times;
-pub use types::{Gradients, Pass, Perturbation, Trainable, on_pool};
+pub use types::{Gradients, Pass, Perturbation, Trainable};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Op, Params, Shape, Window};
 use crate::kernels::relu;
 use plan::{Layout, layout, needs_gradient};
 use std::ops::Range;
-use types::Place;
+use types::{Place, on_pool};
 
 /// A graph with the buffers to run it.
 #[derive(Debug, Clone)]

@@ -282,4 +282,18 @@ mod tests {
             assert!((1..=batch).contains(&part), "{part} of {batch}");
         }
     }
+
+    /// ReLU in front of max pooling is left to it in training, so its output is not there to be seen.
+    #[test]
+    fn training_leaves_relu_to_max_pooling_and_shows_no_outputs() {
+        let graph = architectures::build("lenet5", Shape::new(28, 28, 1), 10).unwrap();
+        let absorbed = |trainable| layout(&graph, trainable).absorbed.iter().filter(|&&yes| yes).count();
+        assert_eq!((absorbed(Trainable::None), absorbed(Trainable::All)), (0, 2));
+        let mut executor = Executor::for_training(&graph, 1, Trainable::All).unwrap();
+        let params = crate::graph::Params::initialise(&graph, 1);
+        let error = executor.infer_each(&params, &[0.0; 784], 1, &mut |_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("inference"), "{error}");
+        let outputs = executor.infer(&params, &[0.5; 784], 1).unwrap().to_vec();
+        assert_eq!(outputs, Executor::new(&graph, 1).unwrap().infer(&params, &[0.5; 784], 1).unwrap());
+    }
 }

@@ -133,7 +133,7 @@ pub(super) fn read_write<'a>(
 
 /// Runs `work` on a thread of the pool: what it splits up is then handed from worker to worker, without
 /// waking and waiting for the caller's thread each time.
-pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub(super) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 

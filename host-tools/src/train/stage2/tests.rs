@@ -38,6 +38,7 @@ impl Case {
             node: self.state.posterior.node,
             executor: Executor::for_training(&self.graph, self.batch.labels.len(), Trainable::FirstLayer)
                 .unwrap(),
+            part_size: self.batch.labels.len(),
             gradients: Accumulator::new(&self.graph, Trainable::FirstLayer),
             noise: None,
             sampled: self.state.params.clone(),

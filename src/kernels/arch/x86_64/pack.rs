@@ -8,7 +8,7 @@
 //! ```
 //! `init = bias - (zero_point + 128) * sum of the channel's weights`, modulo 2^32 as all sums.
 
-use super::plan::{Blocks, Runs, TAPS, vectors};
+use super::plan::{Blocks, Runs, Taps, vectors};
 use super::simd::{Simd, channel};
 use crate::artifact::Layer;
 use crate::kernels::Filter;
@@ -30,8 +30,8 @@ impl Shape {
         Self { tiles: channels.div_ceil(vectors * S::LANES), vectors, groups }
     }
 
-    pub(super) fn of_depthwise<S: Simd>(channels: usize, taps: usize) -> Self {
-        Self { tiles: Blocks::new::<S>(channels).period, vectors: 4, groups: taps.div_ceil(4) }
+    pub(super) fn of_depthwise<S: Simd>(channels: usize, taps: Taps) -> Self {
+        Self { tiles: Blocks::new::<S>(channels).period, vectors: 4, groups: taps.groups() }
     }
 
     /// Channels of all tiles.
@@ -109,9 +109,9 @@ fn shape<S: Simd>(layer: &Layer) -> Option<(Shape, Runs)> {
             Runs { count: [1, 1], bytes: input.len() as usize }
         }
         Layer::DepthwiseConv2d { window, .. } => {
-            let taps = window.area() as usize;
-            let shape = Shape::of_depthwise::<S>(channels, taps);
-            return (taps <= TAPS).then_some((shape, Runs { count: [1, 1], bytes: taps }));
+            let taps = Taps::new(window)?;
+            let runs = Runs { count: [1, 1], bytes: window.area() as usize };
+            return Some((Shape::of_depthwise::<S>(channels, taps), runs));
         }
         _ => return None,
     };
@@ -139,7 +139,8 @@ pub(super) fn pack<S: Simd>(layer: &Layer, filter: &Filter<'_>, to: &mut [u8]) {
         init[4 * place..4 * place + 4].copy_from_slice(&value.to_le_bytes());
         multiplier[4 * place..4 * place + 4].copy_from_slice(&filter.multiplier[channel].to_le_bytes());
     };
-    if let Layer::DepthwiseConv2d { output, .. } = layer {
+    if let Layer::DepthwiseConv2d { output, window, .. } = layer {
+        let Some(taps) = Taps::new(window) else { return };
         let channels = usize::from(output.channels);
         let block = 4 * S::LANES;
         let blocks = Blocks::new::<S>(channels);
@@ -150,12 +151,11 @@ pub(super) fn pack<S: Simd>(layer: &Layer, filter: &Filter<'_>, to: &mut [u8]) {
                 continue;
             }
             let c = flat % channels;
-            let taps = || filter.values[c..].iter().step_by(channels).copied();
-            constants(place, c, taps().map(i32::from).sum());
-            let mut taps = taps();
+            let weight = |tap: usize| filter.values[tap * channels + c];
+            constants(place, c, (0..runs.bytes).map(|tap| i32::from(weight(tap))).sum());
             for group in 0..shape.groups {
                 let at = ((tile * shape.groups + group) * 4 + vector) * S::WEIGHTS;
-                let four = [(); 4].map(|()| taps.next().unwrap_or(0));
+                let four = [0, 1, 2, 3].map(|k| taps.tap(group, k).map_or(0, weight));
                 S::put(&mut weights[at..at + S::WEIGHTS], lane, four);
             }
         }

@@ -61,6 +61,54 @@ impl Blocks {
     }
 }
 
+/// How a depthwise kernel groups its taps by four, and how many output rows it makes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taps {
+    /// Any four taps.
+    Any {
+        /// Taps of the window.
+        count: usize,
+    },
+    /// Three rows that step by one: the four rows below each other that two output rows read, column
+    /// by column, with the weights of the upper output row and then those of the lower one.
+    Pairs {
+        /// Columns of the window.
+        columns: usize,
+    },
+}
+
+impl Taps {
+    /// `None` if there are too many.
+    pub(super) fn new(window: &Window) -> Option<Self> {
+        let count = window.area() as usize;
+        if count > TAPS {
+            return None;
+        }
+        let pairs = window.kernel[0] == 3 && window.stride[0] == 1 && window.dilation[0] == 1;
+        let columns = window.kernel[1].into();
+        Some(if pairs { Self::Pairs { columns } } else { Self::Any { count } })
+    }
+
+    /// Groups of four weights of a channel.
+    pub(super) fn groups(self) -> usize {
+        match self {
+            Self::Any { count } => count.div_ceil(4),
+            Self::Pairs { columns } => 2 * columns,
+        }
+    }
+
+    /// The tap that place `k` of a group multiplies; `None` for a weight of zero.
+    pub(super) fn tap(self, group: usize, k: usize) -> Option<usize> {
+        match self {
+            Self::Any { count } => Some(4 * group + k).filter(|&tap| tap < count),
+            Self::Pairs { columns } => {
+                let row = k.checked_sub(group % 2).filter(|&row| row < 3)?;
+                Some(row * columns + group / 2)
+            }
+        }
+    }
+}
+
 /// The input of a convolution with its padding written out, split by column into as many planes as
 /// the step between windows where `phases > 1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,10 +32,20 @@ pub(super) fn stage(conv: &Conv<'_>, image: &[i8], staged: &Staged, flip: u8, to
                 continue;
             }
             let first = (lo * phases + phase).saturating_sub(left) * channels;
+            let from = &from[first..];
             if phases == 1 {
-                copy(inside, &from[first..], flip);
+                copy(inside, from, flip);
+            } else if channels.is_multiple_of(RUN) {
+                // Whole vectors: `copy` of a short pixel would be mostly its ends.
+                let runs = channels / RUN;
+                let (to, from) = (inside.as_chunks_mut::<RUN>().0, from.as_chunks::<RUN>().0);
+                for (to, from) in to.chunks_exact_mut(runs).zip(from.chunks(phases * runs)) {
+                    for (to, from) in to.iter_mut().zip(from) {
+                        *to = from.map(|x| x as u8 ^ flip);
+                    }
+                }
             } else {
-                let pixels = from[first..].chunks(phases * channels);
+                let pixels = from.chunks(phases * channels);
                 for (to, from) in inside.chunks_exact_mut(channels).zip(pixels) {
                     copy(to, from, flip);
                 }
@@ -43,6 +53,9 @@ pub(super) fn stage(conv: &Conv<'_>, image: &[i8], staged: &Staged, flip: u8, to
         }
     }
 }
+
+/// Values of a pixel that are copied at a time.
+const RUN: usize = 16;
 
 #[inline(always)]
 fn copy(to: &mut [u8], from: &[i8], flip: u8) {

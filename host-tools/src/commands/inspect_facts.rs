@@ -1,0 +1,150 @@
+//! What `stf inspect` says of the facts fitted after quantization.
+
+use serde::Serialize;
+use std::fmt::Write;
+use stf_bnn::Model;
+use stf_bnn::artifact::SamplingPolicy;
+use stf_bnn::uncertainty::{AbstentionRule, DriftMonitor, PredictionSets, SetMethod};
+
+/// Facts fitted after quantization.
+#[derive(Debug, Serialize)]
+pub struct FactRows {
+    /// How predictions were sampled; `null` if nothing was fitted.
+    sampled: Option<String>,
+    /// Prediction sets, one row a method and level.
+    sets: Vec<SetRow>,
+    abstention: Option<AbstentionRow>,
+    drift: Option<DriftRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct SetRow {
+    method: &'static str,
+    coverage: f64,
+    examples: u32,
+    class_conditional: bool,
+    randomized: bool,
+    thresholds: Vec<f32>,
+}
+
+#[derive(Debug, Serialize)]
+struct AbstentionRow {
+    score: &'static str,
+    threshold: f32,
+    risk: f64,
+    confidence: f64,
+    examples: u32,
+    accepted: u32,
+    errors: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct DriftRow {
+    score: &'static str,
+    examples: u32,
+    bins: usize,
+    false_alarm: f64,
+    alarm_at_evidence: f32,
+}
+
+impl FactRows {
+    /// The facts of a model.
+    pub fn new(model: &Model<'_>) -> Self {
+        let (sets, rule) = (PredictionSets::new(model), AbstentionRule::new(model));
+        let monitor = DriftMonitor::new(model);
+        let policy = (sets.map(|sets| sets.fact().policy))
+            .or(rule.map(|rule| rule.fact().policy))
+            .or(monitor.map(|monitor| monitor.fact().policy));
+        Self {
+            sampled: policy.map(sampled),
+            sets: sets.map_or_else(Vec::new, |sets| set_rows(&sets)),
+            abstention: rule.map(|rule| {
+                let fact = rule.fact();
+                AbstentionRow {
+                    score: fact.score.name(),
+                    threshold: fact.threshold,
+                    risk: f64::from(fact.risk_millionths) / 1e6,
+                    confidence: f64::from(fact.confidence_millionths) / 1e6,
+                    examples: fact.examples,
+                    accepted: fact.accepted,
+                    errors: fact.errors,
+                }
+            }),
+            drift: monitor.map(|monitor| {
+                let fact = monitor.fact();
+                DriftRow {
+                    score: fact.score.name(),
+                    examples: fact.examples,
+                    bins: fact.thresholds.len as usize / 4 + 1,
+                    false_alarm: f64::from(fact.false_alarm_millionths) / 1e6,
+                    alarm_at_evidence: monitor.level(),
+                }
+            }),
+        }
+    }
+
+    /// The facts as lines.
+    pub fn text(&self, text: &mut String) {
+        // Writing to a string cannot fail.
+        if let Some(sampled) = &self.sampled {
+            let _ = writeln!(text, "calibrated for predictions of {sampled}:");
+        }
+        for set in &self.sets {
+            let greatest = set.thresholds.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let _ = writeln!(
+                text,
+                "  {:<4} sets hold the label with probability {} at least (score up to {greatest}{}{}; {} examples)",
+                set.method,
+                set.coverage,
+                if set.class_conditional { ", by class" } else { "" },
+                if set.randomized && set.method != "lac" { ", randomized" } else { "" },
+                set.examples
+            );
+        }
+        if let Some(a) = &self.abstention {
+            let _ = writeln!(
+                text,
+                "  accepted with a {} up to {}: at most {} of them wrong, with confidence {} ({} of {} were, of {} examples)",
+                a.score, a.threshold, a.risk, a.confidence, a.errors, a.accepted, a.examples
+            );
+        }
+        if let Some(d) = &self.drift {
+            let _ = writeln!(
+                text,
+                "  drift monitor on the {}, {} bins from {} examples: alarm at evidence {:.0}, false with probability {} at most, ever",
+                d.score, d.bins, d.examples, d.alarm_at_evidence, d.false_alarm
+            );
+        }
+    }
+}
+
+fn set_rows(sets: &PredictionSets<'_>) -> Vec<SetRow> {
+    let fact = sets.fact();
+    let levels = |method| (0..sets.levels()).map(move |level| (method, level));
+    SetMethod::ALL
+        .into_iter()
+        .flat_map(levels)
+        .map(|(method, level)| SetRow {
+            method: method.name(),
+            coverage: sets.coverage(level).unwrap_or(0.0),
+            examples: fact.examples,
+            class_conditional: fact.class_conditional,
+            randomized: fact.randomized,
+            thresholds: sets.thresholds(method, level).unwrap_or_default().to_vec(),
+        })
+        .collect()
+}
+
+fn sampled(policy: SamplingPolicy) -> String {
+    if policy.num_samples == 0 {
+        return "one pass without noise".to_string();
+    }
+    format!(
+        "{}{} {} draws{}{}",
+        if policy.adaptive { "up to " } else { "" },
+        policy.num_samples,
+        if policy.fresh { "fresh" } else { "fixed" },
+        if policy.antithetic { " in antithetic pairs" } else { "" },
+        if policy.fresh { String::new() } else { format!(", seed {}", policy.seed) }
+    )
+}
