@@ -175,7 +175,7 @@ impl ImportArgs {
 
     fn settings(&self, graph: &Graph, splits: &Splits, preprocessing: Preprocessing) -> Result<RunSettings> {
         let data_name = &splits.train.name;
-        let mut stage2 = Stage2Config { seed: self.seed, ..Stage2Config::recipe(graph, data_name) };
+        let mut stage2 = Stage2Config { seed: self.seed, ..Stage2Config::imported(graph, data_name) };
         if let Some(batch_size) = self.batch_size {
             stage2.batch_size = batch_size;
         }
