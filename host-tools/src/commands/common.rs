@@ -215,6 +215,13 @@ pub fn to_json<T: Serialize>(value: &T) -> Result<String> {
         .map_err(|error| Error::invalid("JSON output", error, "a value with a JSON form"))
 }
 
+/// The scores that an abstention rule accepts, in words: a rule that accepts everything has the greatest
+/// number there is as its threshold.
+#[must_use]
+pub fn accepted_scores(score: &str, threshold: f32) -> String {
+    if threshold == f32::MAX { format!("any {score}") } else { format!("{score} up to {threshold:.5}") }
+}
+
 /// Number with thousands separated by spaces.
 #[must_use]
 pub fn grouped(value: u64) -> String {

@@ -183,7 +183,7 @@ impl ImportArgs {
         let mut stage2 = Stage2Config {
             seed: self.seed,
             device: self.device.device(),
-            ..Stage2Config::recipe(graph, data_name)
+            ..Stage2Config::imported(graph, data_name)
         };
         if let Some(batch_size) = self.batch_size {
             stage2.batch_size = batch_size;

@@ -78,4 +78,11 @@ impl Stage2Config {
             eval_samples: 32,
         }
     }
+
+    /// Settings for a network that was trained elsewhere: it stands at an optimum of data that may be more
+    /// than those at hand, so the posterior starts narrower around it and its mean hardly moves.
+    #[must_use]
+    pub fn imported(graph: &Graph, data: &str) -> Self {
+        Self { delta: 0.05, lr_mu: 1e-5, ..Self::recipe(graph, data) }
+    }
 }
