@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The first of equal taps wins; where nothing is greater than the start there is no winner. The way back
-//! gives each winner its window's gradient. [`reference`] is the specification, which every instruction set
+//! gives each winner its window's gradient. `reference` is the specification, which every instruction set
 //! equals bit for bit.
 
 mod reference;
