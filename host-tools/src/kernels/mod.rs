@@ -3,5 +3,6 @@
 
 pub mod direct;
 pub mod gemm;
+pub mod max_pool;
 pub mod relu;
 pub mod simd;
