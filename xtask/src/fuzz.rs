@@ -74,7 +74,7 @@ fn build(triple: &str, with_host: bool) -> Result<PathBuf, String> {
     let folder = target_dir().join(if with_host { "fuzz-host" } else { "fuzz" });
     let mut cargo = cross::cargo(None)?;
     cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS).env("CARGO_INCREMENTAL", "0");
-    cargo.current_dir(root().join("fuzz")).args(["build", "--release", "--locked", "--bin", "fuzz"]);
+    cargo.current_dir(root().join("fuzz")).args(["build", "--release", "--bin", "fuzz"]);
     cargo.args([
         "--no-default-features",
         "--features",

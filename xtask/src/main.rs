@@ -53,7 +53,7 @@ const CHECKS: &[Check] = &[
         name: "replay",
         shows: "the fuzz targets of the runtime on their seeds and some mutations",
         // Those of the host tool, which would be built a second time, are in `.ci/run`.
-        calls: &[&["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]],
+        calls: &[&["test", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]],
     },
 ];
 
