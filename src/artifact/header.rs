@@ -2,6 +2,7 @@
 
 use super::crc::Crc32;
 use super::error::{ArtifactError, Place};
+use super::names::Field;
 
 /// Alignment in bytes of the file in memory, of the blob section in the file and of every blob.
 pub const ALIGNMENT: usize = 16;
@@ -127,7 +128,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
         };
         (body, Some(signature))
     } else if release != 0 {
-        let at = Place { layer: None, field: "release of an unsigned file" };
+        let at = Place { layer: None, field: Field::ReleaseOfUnsigned };
         return Err(ArtifactError::Mismatch { at, found: release.into(), expected: 0 });
     } else {
         (file, None)

@@ -398,3 +398,38 @@ pub struct Manifest<'a> {
     /// Where it came from.
     pub provenance: Provenance<'a>,
 }
+
+impl Manifest<'_> {
+    /// What a manifest is decoded into: it is too large for a second copy on a device's stack.
+    pub(super) const EMPTY: Self = {
+        let none = Blob { offset: 0, len: 0 };
+        let tensor = Tensor { offset: 0, height: 0, width: 0, channels: 0, scale: 0.0, zero_point: 0 };
+        Self {
+            name: "",
+            task: Task::Classification,
+            input: InputSpec {
+                tensor,
+                mean: none,
+                multiplier: none,
+                layout: InputLayout::Nhwc,
+                channel_order: ChannelOrder::Same,
+            },
+            outputs: 0,
+            class_names: "",
+            arena_bytes: 0,
+            layer_count: 0,
+            posterior: None,
+            temperature: 0.0,
+            adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
+            provenance: Provenance { tool: "", data: "", seed: 0, training: "" },
+        }
+    };
+}
+
+impl Layer {
+    /// Kinds of layers, counted in the order of their declaration.
+    pub(super) const KINDS: usize = 13;
+}

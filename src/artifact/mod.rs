@@ -7,6 +7,7 @@ mod adaptive;
 mod aligned;
 mod check;
 mod crc;
+mod decode;
 mod error;
 mod facts;
 mod geometry;
@@ -14,6 +15,7 @@ mod header;
 mod layer;
 pub mod manifest;
 mod model;
+mod names;
 #[cfg(feature = "signature")]
 mod signature;
 #[cfg(feature = "alloc")]
@@ -31,6 +33,7 @@ pub use manifest::{
     Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
+pub use names::{Field, Rule};
 #[cfg(all(feature = "alloc", feature = "signature"))]
 pub use signature::sign;
 #[cfg(feature = "signature")]

@@ -1,9 +1,11 @@
 //! A checked artifact.
 
 use super::check;
-use super::error::ArtifactError;
+use super::decode::Reader;
+use super::error::{ArtifactError, Place};
 use super::header::{self, Sections};
 use super::manifest::{Blob, Layer, Manifest};
+use super::names::Field;
 
 /// A network whose bytes are proven consistent; it borrows them and copies nothing but the head of
 /// the manifest.
@@ -31,9 +33,10 @@ impl Iterator for Layers<'_> {
 
     fn next(&mut self) -> Option<Layer> {
         self.remaining = self.remaining.checked_sub(1)?;
-        let (layer, rest) = postcard::take_from_bytes(self.rest).ok()?;
-        self.rest = rest;
-        Some(layer)
+        let mut reader = Reader::new(self.rest);
+        let layer = reader.layer();
+        self.rest = reader.rest();
+        (!reader.failed()).then_some(layer)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -65,29 +68,43 @@ impl<'a> Model<'a> {
     // A frame of its own: its stack is free again when the model predicts.
     #[inline(never)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
-        Self::from_sections(header::decode(bytes)?)
+        Self::from_sections(&header::decode(bytes)?)
     }
 
     /// Checks what lies behind the header.
-    pub(super) fn from_sections(sections: Sections<'a>) -> Result<Self, ArtifactError> {
-        let (manifest, layers) = check::decode_manifest(sections.manifest)?;
+    pub(super) fn from_sections(sections: &Sections<'a>) -> Result<Self, ArtifactError> {
         let mut model = Self {
-            manifest,
-            layers,
+            manifest: Manifest::EMPTY,
+            layers: &[],
             blob: sections.blob,
             signed: sections.signature.is_some(),
             release: sections.release,
             macs: 0,
             weight_bytes: 0,
         };
-        check::check(&model)?;
-        model.macs = model.layers().map(|layer| layer.macs()).sum();
-        model.weight_bytes = model
-            .layers()
-            .filter_map(|layer| layer.weights())
-            .map(|w| u64::from(w.values.len) + u64::from(w.bias.len) + u64::from(w.multiplier.len))
-            .sum();
-        Ok(model)
+        match model.load(sections.manifest) {
+            Ok(()) => Ok(model),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn load(&mut self, manifest: &'a [u8]) -> Result<(), ArtifactError> {
+        let mut reader = Reader::new(manifest);
+        reader.manifest(&mut self.manifest);
+        if reader.failed() {
+            return Err(ArtifactError::Undecodable { at: Place { layer: None, field: Field::Manifest } });
+        }
+        self.layers = reader.rest();
+        check::check(self)?;
+        for layer in self.layers() {
+            self.macs += layer.macs();
+            if let Some(w) = layer.weights() {
+                self.weight_bytes +=
+                    u64::from(w.values.len) + u64::from(w.bias.len) + u64::from(w.multiplier.len);
+            }
+        }
+        Ok(())
     }
 
     /// Whether a signature ends the file. Only `Model::from_signed` verifies it.
