@@ -2,6 +2,7 @@
 //!
 //! `STF_MODEL`: the artifact. `STF_INPUTS`: raw bytes of test inputs, one after another (may be unset:
 //! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean; `adaptive`: by the artifact's rule) and `STF_SEED`.
+//! `STF_OPERATORS`: those of the `model` alone, or `all`.
 //! `STF_GOLDEN`: folder of the models of the program `golden` (may be unset: none).
 
 #[path = "build_golden.rs"]
@@ -41,9 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("inputs.bin"), inputs)?;
     let config = config()?;
     let mut constants = constants(&model, &config)?;
-    constants += &format!("/// Bytes of all inputs.
-pub const INPUT_BYTES: usize = {input_bytes};
-");
+    let all_operators = match setting("STF_OPERATORS", "model").as_str() {
+        "model" => false,
+        "all" => true,
+        other => return Err(format!("STF_OPERATORS: found {other}, expected model or all").into()),
+    };
+    constants += &format!(
+        "/// Bytes of all inputs.\npub const INPUT_BYTES: usize = {input_bytes};\n\
+         /// Whether every operator is linked.\nconst ALL_OPERATORS: bool = {all_operators};\n"
+    );
     fs::write(out.join("constants.rs"), constants)?;
     golden::write(&out, &setting("STF_GOLDEN", ""), &config)?;
     Ok(())

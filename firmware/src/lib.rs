@@ -7,6 +7,7 @@ pub mod uart;
 
 use cortex_m_semihosting::{debug, hprintln};
 use stf_bnn::Model;
+use stf_bnn::layers::Operators;
 
 include!(concat!(env!("OUT_DIR"), "/constants.rs"));
 
@@ -14,6 +15,9 @@ pub use stack::stack_bytes;
 
 /// The artifact, in flash.
 pub static MODEL: &[u8] = stf_bnn::include_model!(concat!(env!("OUT_DIR"), "/model.stf"));
+
+/// What runs the artifact's layers: the linker drops the rest. `STF_OPERATORS=all` keeps every operator.
+pub static OPERATORS: Operators = if ALL_OPERATORS { *Operators::ALL } else { Operators::of(MODEL) };
 
 /// Test inputs, raw bytes one after another.
 pub static INPUTS: &[u8] = &ALIGNED_INPUTS.0;

@@ -6,6 +6,7 @@
 
 use super::adaptive::Adaptive;
 use super::facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
+use super::layer::Operator;
 use super::manifest::{
     Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior,
     Provenance, Task, Tensor, Weights, Window,
@@ -188,7 +189,7 @@ impl<'a> Reader<'a> {
     /// The next layer. Fields are read in the order of their declaration.
     #[inline(never)]
     pub(super) const fn layer(&mut self) -> Layer {
-        let kind = self.variant(Layer::KINDS as u32);
+        let kind = self.variant(Operator::ALL.len() as u32);
         // Every kind begins with one tensor, and most go on with another.
         let input = self.tensor();
         if kind == 7 {

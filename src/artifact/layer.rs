@@ -1,6 +1,9 @@
 //! What every kind of layer has: inputs, an output, weights, a cost.
 
-use super::manifest::{Layer, Tensor, Weights};
+use super::decode::Reader;
+use super::header::HEADER_BYTES;
+use super::manifest::{Clamp, Layer, Manifest, Tensor, Weights};
+use super::names::names;
 
 impl Layer {
     /// The first tensor it reads.
@@ -62,6 +65,22 @@ impl Layer {
         }
     }
 
+    /// Bounds of its int8 results, if it has any.
+    #[must_use]
+    pub fn clamp(&self) -> Option<Clamp> {
+        match *self {
+            Self::Conv2d { clamp, .. }
+            | Self::DepthwiseConv2d { clamp, .. }
+            | Self::Dense { clamp, .. }
+            | Self::AvgPool { clamp, .. }
+            | Self::Add { clamp, .. }
+            | Self::Sub { clamp, .. }
+            | Self::Mul { clamp, .. }
+            | Self::Concat { clamp, .. } => Some(clamp),
+            _ => None,
+        }
+    }
+
     /// Number of channels with a bias of their own; 0 without weights.
     #[must_use]
     pub fn out_channels(&self) -> u32 {
@@ -82,23 +101,84 @@ impl Layer {
         }
     }
 
+    /// Its kind.
+    #[must_use]
+    pub const fn operator(&self) -> Operator {
+        match self {
+            Self::Conv2d { .. } => Operator::Conv2d,
+            Self::DepthwiseConv2d { .. } => Operator::DepthwiseConv2d,
+            Self::Dense { .. } => Operator::Dense,
+            Self::MaxPool { .. } => Operator::MaxPool,
+            Self::AvgPool { .. } => Operator::AvgPool,
+            Self::Add { .. } => Operator::Add,
+            Self::Lookup { .. } => Operator::Lookup,
+            Self::DenseOutput { .. } => Operator::DenseOutput,
+            Self::Dequantize { .. } => Operator::Dequantize,
+            Self::Sub { .. } => Operator::Sub,
+            Self::Mul { .. } => Operator::Mul,
+            Self::Concat { .. } => Operator::Concat,
+            Self::Pad { .. } => Operator::Pad,
+        }
+    }
+
     /// The field's name of the layer.
     #[must_use]
     pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Conv2d { .. } => "Conv2d",
-            Self::DepthwiseConv2d { .. } => "DepthwiseConv2d",
-            Self::Dense { .. } => "Dense",
-            Self::MaxPool { .. } => "MaxPool",
-            Self::AvgPool { .. } => "AvgPool",
-            Self::Add { .. } => "Add",
-            Self::Lookup { .. } => "Lookup",
-            Self::DenseOutput { .. } => "DenseOutput",
-            Self::Dequantize { .. } => "Dequantize",
-            Self::Sub { .. } => "Sub",
-            Self::Mul { .. } => "Mul",
-            Self::Concat { .. } => "Concat",
-            Self::Pad { .. } => "Pad",
+        self.operator().name()
+    }
+}
+
+names! {
+    /// A kind of layer, in the order of [`Layer`]'s variants.
+    Operator {
+        Conv2d = "Conv2d",
+        DepthwiseConv2d = "DepthwiseConv2d",
+        Dense = "Dense",
+        MaxPool = "MaxPool",
+        AvgPool = "AvgPool",
+        Add = "Add",
+        Lookup = "Lookup",
+        DenseOutput = "DenseOutput",
+        Dequantize = "Dequantize",
+        Sub = "Sub",
+        Mul = "Mul",
+        Concat = "Concat",
+        Pad = "Pad",
+    }
+}
+
+impl Operator {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Conv2d,
+        Self::DepthwiseConv2d,
+        Self::Dense,
+        Self::MaxPool,
+        Self::AvgPool,
+        Self::Add,
+        Self::Lookup,
+        Self::DenseOutput,
+        Self::Dequantize,
+        Self::Sub,
+        Self::Mul,
+        Self::Concat,
+        Self::Pad,
+    ];
+
+    /// For each operator whether a layer of the artifact is one; `None` if the bytes are none.
+    /// Nothing but the encoding is checked.
+    pub(crate) const fn used_by(artifact: &[u8]) -> Option<[bool; Self::ALL.len()]> {
+        let Some((header, rest)) = artifact.split_at_checked(HEADER_BYTES) else { return None };
+        let len = u32::from_le_bytes([header[12], header[13], header[14], header[15]]) as usize;
+        let Some((section, _)) = rest.split_at_checked(len) else { return None };
+        let (mut reader, mut manifest) = (Reader::new(section), Manifest::EMPTY);
+        reader.manifest(&mut manifest);
+        let mut used = [false; Self::ALL.len()];
+        let mut index = 0;
+        while index < manifest.layer_count && !reader.failed() {
+            used[reader.layer().operator() as usize] = true;
+            index += 1;
         }
+        if reader.failed() { None } else { Some(used) }
     }
 }

@@ -428,8 +428,3 @@ impl Manifest<'_> {
         }
     };
 }
-
-impl Layer {
-    /// Kinds of layers, counted in the order of their declaration.
-    pub(super) const KINDS: usize = 13;
-}

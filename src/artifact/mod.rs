@@ -28,6 +28,7 @@ pub use error::{ArtifactError, Place};
 pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
+pub use layer::Operator;
 pub use manifest::{
     Adaptive, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
     Prior, Provenance, Task, Tensor, Weights, Window,

@@ -29,6 +29,8 @@ macro_rules! names {
     };
 }
 
+pub(super) use names;
+
 names! {
     /// A field, in the names of [`super::manifest`], or what follows from some.
     Field {

@@ -31,6 +31,9 @@ pub(crate) use operation::{
 
 use crate::artifact::{Clamp, Layer};
 
+/// Whether any kernels pack weights: those of devices do not, whose code ends here.
+pub(crate) const PACK: bool = cfg!(feature = "std");
+
 /// Which kernels run. Holding the value proves that this CPU can run them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernels(Kind);
@@ -144,7 +147,7 @@ impl Kernels {
 
     /// Bytes of packed weights of a layer, a multiple of 64; 0 if they are read in place.
     pub(crate) fn packed_bytes(self, layer: &Layer) -> usize {
-        each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64)
+        if PACK { each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64) } else { 0 }
     }
 
     /// Writes the packed weights of a layer: `to` has [`Self::packed_bytes`] bytes.

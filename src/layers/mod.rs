@@ -2,10 +2,14 @@
 
 mod elementwise;
 mod joint;
+mod operators;
+mod pool;
 pub(crate) mod weighted;
 
+pub use operators::Operators;
+
 use crate::artifact::{Layer, Model, Tensor};
-use crate::kernels::{Conv, Kernels};
+use crate::kernels::{Filter, Kernels, Output};
 use core::ops::Range;
 
 /// The memory that one layer works on, for all draws side by side.
@@ -48,63 +52,46 @@ impl Frame<'_> {
         let [x, y] = self.arena.get_disjoint_mut([x, y]).ok()?;
         Some((x, y, self.scratch))
     }
-}
 
-/// Runs layer `index` of a checked model. `None` if the frame is not one for this model.
-#[must_use]
-pub fn run(
-    model: &Model<'_>,
-    kernels: Kernels,
-    index: usize,
-    layer: &Layer,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
-    let first = index == 0;
-    match layer {
-        Layer::Conv2d { .. } | Layer::DepthwiseConv2d { .. } | Layer::Dense { .. } => {
-            weighted::run(model, kernels, first, layer, frame)
-        }
-        Layer::DenseOutput { input, weights } => {
-            weighted::dense_output(model, kernels, first, input, weights, frame)
-        }
-        Layer::MaxPool { input, output, window } => {
-            let (x, y, _) = frame.ends(first, input, output)?;
-            kernels.max_pool(&Conv { input: x, x: *input, y: *output, window: *window }, y);
-            Some(())
-        }
-        Layer::AvgPool { input, output, window, count_padding, clamp } => {
-            let (x, y, _) = frame.ends(first, input, output)?;
-            let pool = Conv { input: x, x: *input, y: *output, window: *window };
-            kernels.avg_pool(&pool, *count_padding, *clamp, y);
-            Some(())
-        }
-        Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp } => {
-            elementwise::add(kernels, [a, b, output], [*multiplier_a, *multiplier_b], *clamp, frame)
-        }
-        Layer::Lookup { input, output, table } => {
-            elementwise::lookup(kernels, first, input, output, model.i8s(*table), frame)
-        }
-        Layer::Dequantize { input } => elementwise::dequantize(first, input, frame),
-        Layer::Sub { a, b, output, multiplier_a, multiplier_b, clamp } => {
-            elementwise::add(kernels, [a, b, output], [*multiplier_a, -*multiplier_b], *clamp, frame)
-        }
-        Layer::Mul { a, b, output, multiplier, clamp } => {
-            joint::multiply([a, b, output], *multiplier, *clamp, frame)
-        }
-        Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp } => {
-            joint::concat([a, b, output], *axis, [*multiplier_a, *multiplier_b], *clamp, frame)
-        }
-        Layer::Pad { input, output, begin } => joint::pad(first, input, output, *begin, frame),
+    /// The input values of a layer that writes f32 outputs, those outputs, and scratch.
+    fn to_outputs(&mut self, first: bool, x: &Tensor) -> Option<(&[i8], &mut [f32], &mut [i16])> {
+        let range = self.range(x);
+        let input = if first { self.input } else { self.arena.get(range)? };
+        Some((input, self.outputs, self.scratch))
     }
 }
 
-/// The input values of a layer that writes f32 outputs, those outputs, and scratch.
-fn to_outputs<'f>(
-    first: bool,
-    x: &Tensor,
-    frame: &'f mut Frame<'_>,
-) -> Option<(&'f [i8], &'f mut [f32], &'f mut [i16])> {
-    let range = frame.range(x);
-    let input = if first { frame.input } else { frame.arena.get(range)? };
-    Some((input, frame.outputs, frame.scratch))
+/// What a layer needs beside its own fields and its memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'s> {
+    /// The checked model.
+    pub model: &'s Model<'s>,
+    /// Kernels that run.
+    pub kernels: Kernels,
+    /// Operators that may run.
+    pub operators: &'s Operators,
+    /// Whether this is layer 0, which reads the network's input.
+    pub first: bool,
+}
+
+impl Step<'_> {
+    /// Runs a layer. `None` if the frame is not one for this model, or the operator is not among those that
+    /// may run.
+    #[must_use]
+    pub fn run(&self, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+        self.operators.run(self, layer, frame)
+    }
+
+    /// Runs a layer with weights with any filter of its shape on `input`, `[images, height, width,
+    /// channels]`.
+    pub(crate) fn run_weighted(
+        &self,
+        layer: &Layer,
+        input: &[i8],
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        self.operators.run_weighted(layer, self.kernels, input, filter, scratch, output)
+    }
 }

@@ -1,6 +1,6 @@
 //! How to predict.
 
-use crate::artifact::Model;
+use crate::artifact::{Model, Operator};
 use crate::kernels::Kernels;
 use core::fmt;
 
@@ -109,6 +109,13 @@ pub enum ConfigError {
         /// What is missing.
         expected: &'static str,
     },
+    /// A layer whose operator is not among those that the program holds.
+    Operator {
+        /// Index of the layer.
+        layer: u16,
+        /// Its kind.
+        operator: Operator,
+    },
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
         /// Its length in bytes.
@@ -127,6 +134,9 @@ impl fmt::Display for ConfigError {
                 write!(f, "samples: found {found}, expected 1 to {}", Config::MAX_SAMPLES)
             }
             Self::Adaptive { expected } => write!(f, "adaptive samples: expected {expected}"),
+            Self::Operator { layer, operator } => {
+                write!(f, "layer {layer}: found {operator}, expected one of the program's operators")
+            }
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

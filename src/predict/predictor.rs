@@ -3,15 +3,14 @@
 use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
-use super::steps::{self, KEEP};
+use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
 use crate::bayes::{FirstLayer, Halves, Squares, draw_outputs};
-use crate::kernels::Kernels;
-use crate::kernels::STREAMS;
+use crate::kernels::{Kernels, PACK, STREAMS};
 use crate::layers::weighted::pack;
-use crate::layers::{self, Frame};
+use crate::layers::{self, Frame, Operators, Step};
 
 /// One of the passes of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +27,7 @@ pub enum Pass {
 #[derive(Debug)]
 pub struct Predictor<'m, 'w> {
     model: &'m Model<'m>,
+    operators: &'m Operators,
     config: Config,
     kernels: Kernels,
     layout: Layout,
@@ -91,6 +91,23 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// If a setting is out of range or the workspace too short.
     #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
+        Self::with_operators(model, config, workspace, Operators::ALL)
+    }
+
+    /// As [`Self::new`], with these operators: those that a program leaves out take no flash.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if the model has a layer of another kind.
+    #[inline(never)]
+    pub fn with_operators(
+        model: &'m Model<'m>,
+        config: Config,
+        workspace: &'w mut [u8],
+        operators: &'m Operators,
+    ) -> Result<Self, ConfigError> {
+        if let Some((layer, operator)) = operators.missing(model) {
+            return Err(ConfigError::Operator { layer, operator });
+        }
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
         let found = workspace.len();
@@ -99,19 +116,34 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(too_short);
         }
         let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
-        let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
+        let first = if layout.streams > 0 { FirstLayer::new(model) } else { None };
         let kernels = config.kernels();
-        pack(model, kernels, buffers.packed);
-        if KEEP {
+        if PACK {
+            pack(model, kernels, buffers.packed);
             for (step, layer) in buffers.steps.iter_mut().zip(model.layers()) {
                 *step = steps::encode(&layer).ok_or(too_short)?;
             }
         }
-        let mut predictor =
-            Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
+        let mut predictor = Self {
+            model,
+            operators,
+            config,
+            kernels,
+            layout,
+            first,
+            counter: 0,
+            drawn: None,
+            twin_of: None,
+            buffers,
+        };
         predictor.pack_variances();
         predictor.draw_fixed();
         Ok(predictor)
+    }
+
+    /// What layers need beside their own fields and their memory.
+    fn step(&self, first: bool) -> Step<'m> {
+        Step { model: self.model, kernels: self.kernels, operators: self.operators, first }
     }
 
     /// The kernels that run.
@@ -207,7 +239,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             progress = Progress { passes: 1, ..Progress::default() };
             self.clear();
         }
-        self.share();
+        self.share().ok_or(PredictError::Inconsistent)?;
         let check_after = |draws| checks.map_or(passes, |checks| checks.after(draws).min(passes));
         let mut check = check_after(0);
         while progress.samples < passes {
@@ -272,7 +304,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(PredictError::Draw { found, samples: self.layout.passes });
         }
         self.load(input)?;
-        self.share();
+        self.share().ok_or(PredictError::Inconsistent)?;
         let model = self.model;
         let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
@@ -299,15 +331,15 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Computes what all draws of the input share.
-    fn share(&mut self) {
+    fn share(&mut self) -> Option<()> {
+        let step = self.step(true);
         let buffers = &mut self.buffers;
         if let Some(first) = &self.first {
             if !buffers.acc_mean.is_empty() {
                 // Layer 0 is packed first.
-                let packed = &*buffers.packed;
-                first.mean(self.kernels, buffers.input, packed, buffers.scratch, buffers.acc_mean);
+                first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
             }
-            if buffers.squares.is_empty() {
+            if !PACK || buffers.squares.is_empty() {
                 first.output_noise_scale(buffers.input, buffers.noise_scale);
             } else {
                 let squares = Squares {
@@ -319,6 +351,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
             }
         }
+        Some(())
     }
 
     /// The pass without noise, in the first lane.
@@ -334,7 +367,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// Layer `index`: as it is kept, or the next of the artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
+            Some(words) if PACK => steps::decode(words),
             _ => layers.next(),
         }
     }
@@ -364,6 +397,12 @@ impl<'m, 'w> Predictor<'m, 'w> {
         *packed += self.kernels.packed_bytes(layer);
         let buffers = &mut self.buffers;
         let draws = usize::from(draws);
+        let step = Step {
+            model: self.model,
+            kernels: self.kernels,
+            operators: self.operators,
+            first: index == 0,
+        };
         let mut frame = Frame {
             input: buffers.input,
             arena: buffers.arena,
@@ -373,7 +412,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             tile: self.layout.tile.into(),
             draws,
         };
-        layers::run(self.model, self.kernels, index, layer, &mut frame)
+        step.run(layer, &mut frame)
     }
 
     /// The noisy first layer of a draw, in its lane; with the second draw of its pair where that one
@@ -383,11 +422,12 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let (stream, negate) = if antithetic { (draw / 2, draw % 2 == 1) } else { (draw, false) };
         let partner = antithetic && !negate && draw + 1 < self.layout.passes;
         let slot = self.draw_stream(stream);
-        let first = self.first?;
-        let y = &first.weighted.y;
+        let step = self.step(true);
+        let first = self.first.as_ref()?;
+        let y = first.y();
         let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
-        let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
+        let lanes = buffers.arena.get_mut(layers::range(&y, tile, tile))?;
         let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
         let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
@@ -413,7 +453,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
                 let noise = first.noise_filter(noise, packed);
                 let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
-                first.with_weight_noise(self.kernels, input, &noise, acc_mean, scratch, to);
+                first.with_weight_noise(&step, input, &noise, acc_mean, scratch, to)?;
             }
             NoiseKind::Outputs => {
                 let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
@@ -425,7 +465,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     /// Packs the variances of noise per output, for kernels that do.
     fn pack_variances(&mut self) {
-        if let (Some(first), false) = (&self.first, self.buffers.squares.is_empty()) {
+        if let (Some(first), false) = (&self.first, !PACK || self.buffers.squares.is_empty()) {
             let (values, packed) = (&mut *self.buffers.noise_weights, &mut *self.buffers.packed_noise);
             first.pack_variances(self.kernels, values, packed);
         }
@@ -470,13 +510,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
                     draw_outputs(seed, stream.wrapping_add(i as u64), eps);
                 }
             }
-            NoiseKind::Weights if packed_noise > 0 => {
+            NoiseKind::Weights if PACK && packed_noise > 0 => {
                 let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
                 first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
                 for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);
-                    self.kernels.pack(&first.weighted.layer, &noise, packed);
+                    self.kernels.pack(&first.layer, &noise, packed);
                 }
             }
             NoiseKind::Weights => {

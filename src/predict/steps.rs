@@ -2,9 +2,6 @@
 
 use crate::artifact::{Blob, Clamp, Layer, Tensor, Weights, Window};
 
-/// Whether layers may be kept at all: devices do not even hold the code.
-pub(super) const KEEP: bool = cfg!(feature = "std");
-
 /// Words of one layer.
 pub(super) const WORDS: usize = 20;
 

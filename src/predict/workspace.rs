@@ -1,10 +1,10 @@
 //! The caller's memory, cut into typed buffers.
 
 use super::config::{Config, ConfigError, Draws, Samples};
-use super::steps::{KEEP, WORDS};
+use super::steps::WORDS;
 use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
-use crate::kernels::{Kernels, STREAMS};
+use crate::kernels::{Kernels, PACK, STREAMS};
 
 /// Every buffer starts at a multiple of this many bytes,
 const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
@@ -87,7 +87,7 @@ impl Layout {
             outputs: manifest.outputs.into(),
         };
         // Kernels that spend memory on time are on machines that have it.
-        layout.steps = if KEEP && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
+        layout.steps = if PACK && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
         if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
             layout.add_noise(config, kernels, samples, &first);
         }
@@ -110,7 +110,7 @@ impl Layout {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
                 // The specification runs where no mean is kept, and for depthwise noise.
-                let layer = &first.weighted.layer;
+                let layer = &first.layer;
                 if config.cache_mean && !matches!(layer, Layer::DepthwiseConv2d { .. }) {
                     self.packed_noise = kernels.packed_bytes(layer);
                     self.slots = match config.draws {
@@ -129,7 +129,7 @@ impl Layout {
                 self.noise_outputs = outputs;
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
-                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
+                self.packed_noise = kernels.packed_bytes(&first.layer);
                 // 64-bit ARM: sums the variances in the order of the weights.
                 if cfg!(target_arch = "x86_64") && self.packed_noise > 0 && first.squares_fit() {
                     self.slots = 2;

@@ -9,7 +9,7 @@
 use core::hint::black_box;
 use cortex_m_rt::entry;
 use stf_bnn::{Input, Model, Predictor};
-use stf_firmware::{CONFIG, INPUT_VALUES, MODEL, WORKSPACE_BYTES};
+use stf_firmware::{CONFIG, INPUT_VALUES, MODEL, OPERATORS, WORKSPACE_BYTES};
 
 unsafe extern "C" {
     /// Defined nowhere.
@@ -26,7 +26,7 @@ fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     static INPUT: [u8; INPUT_VALUES] = [0; INPUT_VALUES];
     if let Ok(model) = Model::from_bytes(black_box(MODEL))
-        && let Ok(mut predictor) = Predictor::new(&model, CONFIG, WORKSPACE)
+        && let Ok(mut predictor) = Predictor::with_operators(&model, CONFIG, WORKSPACE, &OPERATORS)
     {
         loop {
             // An input and a result that the compiler may not foresee.

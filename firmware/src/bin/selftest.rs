@@ -9,7 +9,7 @@ use cortex_m_semihosting::hio;
 use stf_bnn::{Input, Predictor};
 use stf_device_protocol::write_bits;
 use stf_firmware::{
-    CONFIG, INPUT_VALUES, INPUTS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model, stack_bytes,
+    CONFIG, INPUT_VALUES, INPUTS, OPERATORS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model, stack_bytes,
     succeed,
 };
 
@@ -24,7 +24,7 @@ fn main() -> ! {
     let Ok(mut out) = hio::hstdout() else { fail("no semihosting") };
     let model = model();
     let check_stack = stack_bytes();
-    let Ok(mut predictor) = Predictor::new(&model, CONFIG, WORKSPACE) else { fail("no predictor") };
+    let Ok(mut predictor) = Predictor::with_operators(&model, CONFIG, WORKSPACE, &OPERATORS) else { fail("no predictor") };
     let mut stack = 0;
     for (index, input) in INPUTS.chunks_exact(INPUT_VALUES).enumerate() {
         count_from_here();

@@ -1,0 +1,140 @@
+//! Which kinds of layers a program can run: code of the others is not even linked.
+
+use super::{Frame, Step, elementwise, joint, pool, weighted};
+use crate::artifact::{Layer, Model, Operator};
+use crate::kernels::{Filter, Kernels, Output};
+
+/// Runs one layer. `None` if the frame is not one for this model.
+type Run = fn(&Step<'_>, &Layer, &mut Frame<'_>) -> Option<()>;
+
+/// Runs a layer with any filter of its shape: on its input, with scratch.
+type RunWeighted = fn(&Layer, Kernels, &[i8], &Filter<'_>, &mut [i16], Output<'_>) -> Option<()>;
+
+/// The operators of a program.
+///
+/// [`Predictor::new`](crate::Predictor::new) has them all. A device that runs known models keeps what they
+/// need, as with TensorFlow Lite Micro's `MicroMutableOpResolver`, but without a list to be kept in step:
+///
+/// ```
+/// # use stf_bnn::layers::Operators;
+/// # const MODEL: &[u8] = &[];
+/// static OPERATORS: Operators = Operators::of(MODEL); // an `include_model!`
+/// ```
+///
+/// As it is computed by the compiler, the linker sees pointers to what `MODEL` needs and drops the rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Operators {
+    run: [Option<Run>; Operator::ALL.len()],
+    conv2d: Option<RunWeighted>,
+    depthwise: Option<RunWeighted>,
+    dense: Option<RunWeighted>,
+}
+
+impl Operators {
+    /// None.
+    pub const NONE: Self =
+        Self { run: [None; Operator::ALL.len()], conv2d: None, depthwise: None, dense: None };
+
+    /// Every one.
+    pub const ALL: &'static Self = &{
+        let (mut all, mut index) = (Self::NONE, 0);
+        while index < Operator::ALL.len() {
+            all = all.with(Operator::ALL[index]);
+            index += 1;
+        }
+        all
+    };
+
+    /// These and one more. Meant for a constant: called at run time, it links them all.
+    #[must_use]
+    pub const fn with(mut self, operator: Operator) -> Self {
+        let run: Run = match operator {
+            Operator::Conv2d => {
+                self.conv2d = Some(weighted::conv2d);
+                weighted::run
+            }
+            Operator::DepthwiseConv2d => {
+                self.depthwise = Some(weighted::depthwise);
+                weighted::run
+            }
+            Operator::Dense => {
+                self.dense = Some(weighted::dense);
+                weighted::run
+            }
+            Operator::DenseOutput => weighted::dense_output,
+            Operator::MaxPool => pool::max,
+            Operator::AvgPool => pool::average,
+            Operator::Add | Operator::Sub => elementwise::add,
+            Operator::Lookup => elementwise::lookup,
+            Operator::Dequantize => elementwise::dequantize,
+            Operator::Mul => joint::multiply,
+            Operator::Concat => joint::concat,
+            Operator::Pad => joint::pad,
+        };
+        self.run[operator as usize] = Some(run);
+        self
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn and(mut self, other: &Self) -> Self {
+        let mut index = 0;
+        while index < Operator::ALL.len() {
+            if other.run[index].is_some() {
+                self = self.with(Operator::ALL[index]);
+            }
+            index += 1;
+        }
+        self
+    }
+
+    /// What an artifact's layers need; none if the bytes are no artifact, which a predictor refuses. Meant
+    /// for a constant, as [`Self::with`].
+    #[must_use]
+    pub const fn of(artifact: &[u8]) -> Self {
+        let mut all = Self::NONE;
+        if let Some(used) = Operator::used_by(artifact) {
+            let mut index = 0;
+            while index < used.len() {
+                if used[index] {
+                    all = all.with(Operator::ALL[index]);
+                }
+                index += 1;
+            }
+        }
+        all
+    }
+
+    /// Whether it is among them.
+    #[must_use]
+    pub const fn has(&self, operator: Operator) -> bool {
+        self.run[operator as usize].is_some()
+    }
+
+    /// The first layer that these do not run.
+    pub(crate) fn missing(&self, model: &Model<'_>) -> Option<(u16, Operator)> {
+        let layers = (0..).zip(model.layers());
+        layers.map(|(index, layer)| (index, layer.operator())).find(|&(_, operator)| !self.has(operator))
+    }
+
+    pub(super) fn run(&self, step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+        self.run[layer.operator() as usize]?(step, layer, frame)
+    }
+
+    pub(super) fn run_weighted(
+        &self,
+        layer: &Layer,
+        kernels: Kernels,
+        input: &[i8],
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        let run = match layer {
+            Layer::Conv2d { .. } => self.conv2d,
+            Layer::DepthwiseConv2d { .. } => self.depthwise,
+            _ => self.dense,
+        };
+        run?(layer, kernels, input, filter, scratch, output)
+    }
+}
