@@ -1,6 +1,6 @@
 //! Layers that treat each value by itself.
 
-use super::{Frame, Step};
+use super::{Frame, Place, Step};
 use crate::artifact::Layer;
 use crate::kernels::Add;
 
@@ -18,23 +18,9 @@ pub(super) fn add(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Opti
     let [zero_a, zero_b, zero_point] = tensors.map(|tensor| tensor.zero_point);
     let sum = Add { zero_points: [zero_a, zero_b], multipliers, zero_point, clamp };
     let [a, b, y] = tensors.map(|tensor| frame.range(tensor));
-    let arena = &mut *frame.arena;
-    let kernels = step.kernels;
-    if a == y && b == y {
-        kernels.add(&sum, None, None, arena.get_mut(y)?);
-    } else if a == y {
-        let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        kernels.add(&sum, None, Some(b), y);
-    } else if b == y {
-        let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        kernels.add(&sum, Some(a), None, y);
-    } else if a == b {
-        let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        kernels.add(&sum, Some(a), Some(a), y);
-    } else {
-        let [a, b, y] = arena.get_disjoint_mut([a, b, y]).ok()?;
-        kernels.add(&sum, Some(a), Some(b), y);
-    }
+    let place = Place::new(frame.arena, y)?;
+    let (a, b) = (place.input(&a)?, place.input(&b)?);
+    step.kernels.add(&sum, a, b, place.y);
     Some(())
 }
 
@@ -42,13 +28,10 @@ pub(super) fn add(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Opti
 pub(super) fn lookup(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let Layer::Lookup { input: x, output: y, table } = layer else { return None };
     let table: &[i8; 256] = step.model.i8s(*table).try_into().ok()?;
-    let place = frame.range(y);
-    if !step.first && frame.range(x) == place {
-        step.kernels.lookup(table, None, frame.arena.get_mut(place)?);
-    } else {
-        let (x, y, _) = frame.ends(step.first, x, y)?;
-        step.kernels.lookup(table, Some(x), y);
-    }
+    let [x, y] = [x, y].map(|tensor| frame.range(tensor));
+    let place = Place::new(frame.arena, y)?;
+    let x = if step.first { Some(frame.input) } else { place.input(&x)? };
+    step.kernels.lookup(table, x, place.y);
     Some(())
 }
 

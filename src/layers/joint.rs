@@ -1,6 +1,6 @@
 //! Layers that join two activations, or put zeros around one.
 
-use super::{Frame, Step};
+use super::{Frame, Place, Step};
 use crate::artifact::{Layer, Tensor};
 use crate::number;
 
@@ -17,23 +17,21 @@ pub(super) fn multiply(_: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Op
     let some = size(tensors[1]);
     let pixels = (size(tensors[0]) / some).max(1);
     let [a, b, y] = tensors.map(|tensor| frame.range(tensor));
-    let arena = &mut *frame.arena;
-    if a == y && b == y {
-        arena.get_mut(y)?.iter_mut().for_each(|y| *y = product(*y, *y));
-    } else if a == y {
-        let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
-            let b = part(b, some, pixel / pixels)?;
-            y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
+    let place = Place::new(frame.arena, y)?;
+    match (place.input(&a)?, place.input(&b)?) {
+        (None, None) => place.y.iter_mut().for_each(|y| *y = product(*y, *y)),
+        (None, Some(b)) => {
+            for (pixel, y) in place.y.chunks_exact_mut(some).enumerate() {
+                let b = part(b, some, pixel / pixels)?;
+                y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
+            }
         }
-    } else if a == b {
-        let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        y.iter_mut().zip(a).for_each(|(y, &mut a)| *y = product(a, a));
-    } else {
-        let [a, b, y] = arena.get_disjoint_mut([a, b, y]).ok()?;
-        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
-            let (a, b) = (part(a, some, pixel)?, part(b, some, pixel / pixels)?);
-            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
+        (Some(a), b) => {
+            for (pixel, y) in place.y.chunks_exact_mut(some).enumerate() {
+                let a = part(a, some, pixel)?;
+                let b = part(b?, some, pixel / pixels)?;
+                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
+            }
         }
     }
     Some(())
@@ -49,8 +47,9 @@ pub(super) fn concat(_: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Opti
     let split = run(tensors[0], axis);
     for (index, source) in [a, b].into_iter().enumerate() {
         let (x, zero_point) = (tensors[index], tensors[2].zero_point);
-        let [source, y] = frame.arena.get_disjoint_mut([source, y.clone()]).ok()?;
-        for (place, y) in y.chunks_exact_mut(whole).enumerate() {
+        let place = Place::new(frame.arena, y.clone())?;
+        let source = place.beside(&source)?;
+        for (place, y) in place.y.chunks_exact_mut(whole).enumerate() {
             let x_run = part(source, run(x, axis), place)?;
             let y = if index == 0 { y.get_mut(..split)? } else { y.get_mut(split..)? };
             for (y, &q) in y.iter_mut().zip(x_run) {

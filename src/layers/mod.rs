@@ -38,19 +38,49 @@ pub(crate) fn range(tensor: &Tensor, tile: usize, draws: usize) -> Range<usize> 
     start..start.saturating_add((tensor.len() as usize).saturating_mul(draws))
 }
 
+/// Where a layer writes, and the rest of the arena.
+struct Place<'a> {
+    before: &'a [i8],
+    y: &'a mut [i8],
+    after: &'a [i8],
+    range: Range<usize>,
+}
+
+impl<'a> Place<'a> {
+    #[inline(never)]
+    fn new(arena: &'a mut [i8], range: Range<usize>) -> Option<Self> {
+        let (before, rest) = arena.split_at_mut_checked(range.start)?;
+        let (y, after) = rest.split_at_mut_checked(range.end.checked_sub(range.start)?)?;
+        Some(Self { before, y, after, range })
+    }
+
+    /// Values that do not overlap it.
+    #[inline(never)]
+    fn beside(&self, x: &Range<usize>) -> Option<&'a [i8]> {
+        match x.start.checked_sub(self.range.end) {
+            Some(start) => self.after.get(start..x.end.checked_sub(self.range.end)?),
+            None => self.before.get(x.clone()),
+        }
+    }
+
+    /// Values beside it; `None` for those that it has itself.
+    fn input(&self, x: &Range<usize>) -> Option<Option<&'a [i8]>> {
+        if *x == self.range { Some(None) } else { self.beside(x).map(Some) }
+    }
+}
+
 impl Frame<'_> {
     fn range(&self, tensor: &Tensor) -> Range<usize> {
         range(tensor, self.tile, self.draws)
     }
 
     /// The input values of a layer, and its place in the arena to write to; they do not overlap.
+    #[inline(never)]
     fn ends(&mut self, first: bool, x: &Tensor, y: &Tensor) -> Option<(&[i8], &mut [i8], &mut [i16])> {
         let [x, y] = [x, y].map(|tensor| self.range(tensor));
-        if first {
-            return Some((self.input, self.arena.get_mut(y)?, self.scratch));
-        }
-        let [x, y] = self.arena.get_disjoint_mut([x, y]).ok()?;
-        Some((x, y, self.scratch))
+        let place = Place::new(self.arena, y)?;
+        let x = if first { self.input } else { place.beside(&x)? };
+        Some((x, place.y, self.scratch))
     }
 
     /// The input values of a layer that writes f32 outputs, those outputs, and scratch.

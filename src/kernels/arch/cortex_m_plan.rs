@@ -9,6 +9,9 @@ const BAND: usize = 4096;
 /// Pixels of a band, at most: more would save no weight expansion worth the memory.
 pub(in crate::kernels) const PIXELS: usize = 64;
 
+/// i32 accumulators of a band and two channels.
+pub(in crate::kernels) const BAND_SUMS: usize = 2 * PIXELS;
+
 /// A layer that would need more i16 values for one pixel is left to the reference.
 const LIMIT: usize = 1 << 14;
 
@@ -134,8 +137,11 @@ pub(in crate::kernels) fn depthwise(x: &Tensor, y: &Tensor, window: &Window) -> 
 pub(in crate::kernels) fn scratch_values(layer: &Layer) -> usize {
     // Two more everywhere: the scratch is aligned to its own values only, the kernels' words are not.
     match layer {
+        // Any convolution may be the Bayesian one, which keeps the sums of a band of noise and of mean.
         Layer::Conv2d { input, output, window, .. } => Plan::new(input, output, window)
-            .and_then(|plan| plan.weights_values().checked_add(plan.band_values()?)?.checked_add(2))
+            .and_then(|plan| {
+                plan.weights_values().checked_add(plan.band_values()?)?.checked_add(2 + 4 * BAND_SUMS)
+            })
             .unwrap_or(0),
         Layer::DepthwiseConv2d { input, output, window, .. } => depthwise(input, output, window)
             // One more row: an odd pixel has a neighbour that reads, though nobody keeps its result.

@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 use super::expand::{self, Lines, gather};
-use super::plan::{PIXELS, Plan};
+use super::plan::Plan;
 use super::tile::{Job, UNIT_CODE, to_i8, to_i32};
 use crate::kernels::Conv;
 
@@ -93,12 +93,9 @@ pub(super) enum Out<'a> {
     Values { y: &'a mut [i8], bias: &'a [i32], multiplier: &'a [f32], zero_point: i8 },
     /// Accumulators, on top of `bias`.
     Sums { acc: &'a mut [i32], bias: &'a [i32] },
-    /// Accumulators on top of `bias`, which may be empty, of one band and two channels.
-    Band { acc: &'a mut Band, bias: &'a [i32] },
+    /// Accumulators on top of `bias`, which may be empty, of one band and two channels: `[pixels, 2]`.
+    Band { acc: &'a mut [i32], bias: &'a [i32] },
 }
-
-/// Accumulators of one band, `[pixels, 2]`.
-pub(super) type Band = [i32; 2 * PIXELS];
 
 /// Neighbouring output pixels.
 #[derive(Debug, Clone, Copy)]
@@ -263,10 +260,11 @@ impl Expanded<'_> {
 
 /// Calls `each` for every band of one image and every pair of channels. `None` if this module does not
 /// run the layer, or a slice is too short.
+#[inline(never)]
 pub(super) fn bands(
     conv: &Conv<'_>,
     scratch: &mut [i16],
-    mut each: impl FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
+    each: &mut dyn FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
 ) -> Option<()> {
     let full = Plan::new(&conv.x, &conv.y, &conv.window)?;
     let misaligned = (scratch.as_ptr().addr() / 2) % 2;
@@ -291,6 +289,7 @@ pub(super) fn bands(
 }
 
 /// One image; `None` as [`bands`].
+#[inline(never)]
 pub(super) fn conv2d(conv: &Conv<'_>, weights: &[i8], scratch: &mut [i16], mut out: Out<'_>) -> Option<()> {
-    bands(conv, scratch, |band, pair| band.run(weights, pair, &mut out))
+    bands(conv, scratch, &mut |band, pair| band.run(weights, pair, &mut out))
 }

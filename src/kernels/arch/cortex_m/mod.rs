@@ -17,7 +17,7 @@ mod pool;
 mod tile;
 
 use super::cortex_m_plan as plan;
-use crate::artifact::{Clamp, Layer};
+use crate::artifact::{Clamp, Layer, Window};
 use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
 use conv::Out;
 use fallback::Shape;
@@ -33,11 +33,18 @@ impl Dsp {
     }
 }
 
+/// As [`reference::axis`], once in the program.
+#[inline(never)]
+fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, usize) {
+    reference::axis(window, axis, at, size)
+}
+
 /// Calls `each` for every image and its outputs. `None` if one of the calls is, or a slice is too short.
-fn each_image<T>(
+#[inline(never)]
+fn each_image(
     conv: &Conv<'_>,
-    outputs: &mut [T],
-    mut each: impl FnMut(&Conv<'_>, &mut [T]) -> Option<()>,
+    outputs: &mut [i8],
+    each: &mut dyn FnMut(&Conv<'_>, &mut [i8]) -> Option<()>,
 ) -> Option<()> {
     let [x, y] = [conv.x, conv.y].map(|tensor| (tensor.len() as usize).max(1));
     for image in 0..conv.input.len().checked_div(x)? {
@@ -61,20 +68,20 @@ impl Isa for Dsp {
         let done = match &mut output {
             Output::Int8 { y, zero_point, clamp } => {
                 let zero_point = *zero_point;
-                let done = each_image(conv, y, |conv, y| {
+                let done = each_image(conv, y, &mut |conv, y| {
                     conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
                 });
                 elementwise::clamp(y, *clamp);
                 done
             }
-            Output::Sums(sums) => each_image(conv, sums, |conv, acc| {
-                conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
-            }),
             // A first layer has one image, whatever the number of draws.
+            Output::Sums(acc) if conv.input.len() as u64 == conv.x.len() => {
+                conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
+            }
             Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
                 noisy::conv2d(conv, filter, scratch, noisy)
             }
-            Output::Noisy(_) | Output::Real(_) => None,
+            _ => None,
         };
         if done.is_none() {
             Shape { conv: *conv, depthwise: false }.run(filter, &mut output);
@@ -86,7 +93,9 @@ impl Isa for Dsp {
         let done = match &mut output {
             Output::Int8 { y, zero_point, clamp } => {
                 let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
-                let done = each_image(conv, y, |conv, y| depthwise::depthwise(conv, values, scratch, &to, y));
+                let done = each_image(conv, y, &mut |conv, y| {
+                    depthwise::depthwise(conv, values, scratch, &to, y)
+                });
                 elementwise::clamp(y, *clamp);
                 done
             }
