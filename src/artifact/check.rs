@@ -8,7 +8,7 @@ mod flow;
 use super::Model;
 use super::error::{ArtifactError, Place};
 use super::geometry::WindowError;
-use super::manifest::{Clamp, Layer, Tensor, Window};
+use super::manifest::{Layer, Tensor, Window};
 use super::names::{Field, Rule};
 
 /// Most layers of a model.
@@ -97,14 +97,22 @@ impl At<'_, '_> {
     }
 }
 
+/// A check of facts that not every program reads.
+pub(super) struct Facts(fn(&mut At<'_, '_>) -> Result);
+
+/// That of what was fitted after quantization, but for the adaptive rule.
+pub(super) const FACTS: Facts = Facts(facts::check);
+
 /// Checks everything that the header's checks left open.
 #[inline(never)]
-pub(super) fn check(model: &Model<'_>) -> core::result::Result<(), ArtifactError> {
+pub(super) fn check(model: &Model<'_>, facts: Option<Facts>) -> core::result::Result<(), ArtifactError> {
     let mut at = At { model, layer: None, error: None };
-    // There always is one.
-    check_all(&mut at).map_err(|Stop| at.error.unwrap_or(ArtifactError::Unsigned))
+    let done = check_all(&mut at).and_then(|()| facts.map_or(Ok(()), |Facts(check)| check(&mut at)));
+    // There always is an error.
+    done.map_err(|Stop| at.error.unwrap_or(ArtifactError::Unsigned))
 }
 
+#[inline(never)]
 fn check_all(at: &mut At<'_, '_>) -> Result {
     check_head(at)?;
     blobs::check_input(at)?;
@@ -117,8 +125,7 @@ fn check_all(at: &mut At<'_, '_>) -> Result {
     }
     at.layer = None;
     blobs::check_posterior(at)?;
-    adaptive::check(at)?;
-    facts::check(at)
+    adaptive::check(at)
 }
 
 #[inline(never)]
@@ -167,11 +174,6 @@ fn same_quantization(at: &mut At<'_, '_>, field: Field, a: &Tensor, b: &Tensor) 
 }
 
 #[inline(never)]
-fn check_clamp(at: &mut At<'_, '_>, clamp: Clamp) -> Result {
-    at.signed_range(Field::ClampMin, clamp.min.into(), i8::MIN.into(), clamp.max.into())
-}
-
-#[inline(never)]
 fn check_window(at: &mut At<'_, '_>, window: Window, input: &Tensor, output: &Tensor) -> Result {
     match window.check(input, output) {
         Ok(()) => Ok(()),
@@ -185,82 +187,91 @@ fn check_window(at: &mut At<'_, '_>, window: Window, input: &Tensor, output: &Te
 fn check_layer(at: &mut At<'_, '_>, layer: &Layer, last: bool) -> Result {
     let arena = at.model.manifest().arena_bytes;
     let outputs = u32::from(at.model.manifest().outputs);
-    at.rule(Field::Layer, layer.output().is_none() == last, Rule::OneOutputLayer)?;
-    let input = layer.input();
+    let (input, second, output) = layer.tensors();
+    at.rule(Field::Layer, output.is_none() == last, Rule::OneOutputLayer)?;
     // Layer 0 reads the network's input, which is in no arena: `flow` holds it against the manifest.
-    check_tensor(at, Field::Input, &input, if at.layer == Some(0) { u32::MAX } else { arena })?;
-    if let Some(output) = layer.output() {
-        check_tensor(at, Field::Output, &output, arena)?;
-        if let Some(window) = layer.window() {
-            check_window(at, window, &input, &output)?;
-        }
+    check_tensor(at, Field::Input, input, if at.layer == Some(0) { u32::MAX } else { arena })?;
+    if let Some(b) = second {
+        check_tensor(at, Field::SecondInput, b, arena)?;
     }
+    let Some(output) = output else {
+        return match layer {
+            Layer::DenseOutput { weights, .. } => {
+                at.equal(Field::WeightsBiasLen, weights.bias.len, outputs * 4)
+            }
+            // The arena's bound, just checked.
+            _ => at.equal(Field::Input, input.len() as u32, outputs),
+        };
+    };
+    check_tensor(at, Field::Output, output, arena)?;
+    if let Some(window) = layer.window() {
+        check_window(at, window, input, output)?;
+    }
+    if let Some(clamp) = layer.clamp() {
+        at.signed_range(Field::ClampMin, clamp.min.into(), i8::MIN.into(), clamp.max.into())?;
+    }
+    check_kind(at, layer, [input, second.unwrap_or(input), output])
+}
+
+/// What holds for some kinds of layers; `b` is the input where there is no second one.
+#[inline(never)]
+fn check_kind(at: &mut At<'_, '_>, layer: &Layer, [input, b, output]: [&Tensor; 3]) -> Result {
     match layer {
-        Layer::Conv2d { clamp, .. } => check_clamp(at, *clamp),
-        Layer::DepthwiseConv2d { output, clamp, .. } => {
-            at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())?;
-            check_clamp(at, *clamp)
-        }
-        Layer::Dense { output, clamp, .. } => {
+        Layer::Conv2d { .. } | Layer::DenseOutput { .. } | Layer::Dequantize { .. } => Ok(()),
+        Layer::DepthwiseConv2d { .. } => same_channels(at, output, input),
+        Layer::Dense { .. } => {
             at.equal(Field::OutputHeight, output.height.into(), 1)?;
-            at.equal(Field::OutputWidth, output.width.into(), 1)?;
-            check_clamp(at, *clamp)
+            at.equal(Field::OutputWidth, output.width.into(), 1)
         }
-        Layer::MaxPool { output, .. } => {
-            at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())?;
-            same_quantization(at, Field::Output, output, &input)
+        Layer::MaxPool { .. } => {
+            same_channels(at, output, input)?;
+            same_quantization(at, Field::Output, output, input)
         }
-        Layer::AvgPool { output, window, clamp, .. } => {
-            at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())?;
+        Layer::AvgPool { window, .. } => {
+            same_channels(at, output, input)?;
             at.range(Field::WindowKernel, window.area(), 1, MAX_POOL)?;
             at.positive(Field::OutputScale, window.area() as f32 * output.scale)?;
-            at.positive(Field::InputScaleByOutputScale, input.scale / output.scale)?;
-            check_clamp(at, *clamp)
+            at.positive(Field::InputScaleByOutputScale, input.scale / output.scale)
         }
-        Layer::Add { b, output, multiplier_a, multiplier_b, clamp, .. }
-        | Layer::Sub { b, output, multiplier_a, multiplier_b, clamp, .. } => {
-            check_tensor(at, Field::SecondInput, b, arena)?;
-            same_shape(at, Field::SecondInput, b, &input)?;
-            same_shape(at, Field::Output, output, &input)?;
-            at.positive(Field::MultiplierA, *multiplier_a)?;
-            at.positive(Field::MultiplierB, *multiplier_b)?;
-            check_clamp(at, *clamp)
+        Layer::Add { multiplier_a, multiplier_b, .. } | Layer::Sub { multiplier_a, multiplier_b, .. } => {
+            same_shape(at, Field::SecondInput, b, input)?;
+            same_shape(at, Field::Output, output, input)?;
+            check_two(at, *multiplier_a, *multiplier_b)
         }
-        Layer::Lookup { output, .. } => same_shape(at, Field::Output, output, &input),
-        Layer::DenseOutput { weights, .. } => {
-            at.equal(Field::WeightsBiasLen, weights.bias.len, outputs * 4)
-        }
-        Layer::Mul { b, output, multiplier, clamp, .. } => {
-            check_tensor(at, Field::SecondInput, b, arena)?;
+        Layer::Lookup { .. } => same_shape(at, Field::Output, output, input),
+        Layer::Mul { multiplier, .. } => {
             let per_channel = (b.height, b.width, b.channels) == (1, 1, input.channels);
             if !per_channel {
-                same_shape(at, Field::SecondInput, b, &input)?;
+                same_shape(at, Field::SecondInput, b, input)?;
             }
-            same_shape(at, Field::Output, output, &input)?;
-            at.positive(Field::Multiplier, *multiplier)?;
-            check_clamp(at, *clamp)
+            same_shape(at, Field::Output, output, input)?;
+            at.positive(Field::Multiplier, *multiplier)
         }
-        Layer::Concat { b, output, axis, multiplier_a, multiplier_b, clamp, .. } => {
-            check_tensor(at, Field::SecondInput, b, arena)?;
-            check_joined(at, *axis, [&input, b, output])?;
-            at.positive(Field::MultiplierA, *multiplier_a)?;
-            at.positive(Field::MultiplierB, *multiplier_b)?;
-            check_clamp(at, *clamp)
+        Layer::Concat { axis, multiplier_a, multiplier_b, .. } => {
+            check_joined(at, *axis, [input, b, output])?;
+            check_two(at, *multiplier_a, *multiplier_b)
         }
-        Layer::Pad { output, begin, .. } => {
-            at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())?;
+        Layer::Pad { begin, .. } => {
+            same_channels(at, output, input)?;
             let room = [(output.height, input.height), (output.width, input.width)];
             for ((output, input), begin) in room.into_iter().zip(*begin) {
                 let least = u32::from(input) + u32::from(begin);
                 at.range(Field::OutputHeightAndWidth, output.into(), least, u16::MAX.into())?;
             }
-            same_quantization(at, Field::Output, output, &input)
+            same_quantization(at, Field::Output, output, input)
         }
-        Layer::Dequantize { .. } => {
-            // The arena's bound, just checked.
-            at.equal(Field::Input, input.len() as u32, outputs)
-        },
     }
+}
+
+#[inline(never)]
+fn check_two(at: &mut At<'_, '_>, multiplier_a: f32, multiplier_b: f32) -> Result {
+    at.positive(Field::MultiplierA, multiplier_a)?;
+    at.positive(Field::MultiplierB, multiplier_b)
+}
+
+#[inline(never)]
+fn same_channels(at: &mut At<'_, '_>, output: &Tensor, input: &Tensor) -> Result {
+    at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())
 }
 
 /// Two tensors joined along an axis: the sizes add up there and agree elsewhere.

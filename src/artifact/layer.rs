@@ -9,47 +9,36 @@ impl Layer {
     /// The first tensor it reads.
     #[must_use]
     pub fn input(&self) -> Tensor {
-        match *self {
-            Self::Conv2d { input, .. }
-            | Self::DepthwiseConv2d { input, .. }
-            | Self::Dense { input, .. }
-            | Self::MaxPool { input, .. }
-            | Self::AvgPool { input, .. }
-            | Self::Lookup { input, .. }
-            | Self::DenseOutput { input, .. }
-            | Self::Pad { input, .. }
-            | Self::Dequantize { input } => input,
-            Self::Add { a, .. } | Self::Sub { a, .. } | Self::Mul { a, .. } | Self::Concat { a, .. } => a,
-        }
+        *self.tensors().0
     }
 
     /// The second tensor it reads, if it reads two.
     #[must_use]
     pub fn second_input(&self) -> Option<Tensor> {
-        match *self {
-            Self::Add { b, .. } | Self::Sub { b, .. } | Self::Mul { b, .. } | Self::Concat { b, .. } => {
-                Some(b)
-            }
-            _ => None,
-        }
+        self.tensors().1.copied()
     }
 
     /// The int8 tensor it writes; `None` for the layers that write the network's f32 outputs.
     #[must_use]
     pub fn output(&self) -> Option<Tensor> {
-        match *self {
-            Self::Conv2d { output, .. }
-            | Self::DepthwiseConv2d { output, .. }
-            | Self::Dense { output, .. }
-            | Self::MaxPool { output, .. }
-            | Self::AvgPool { output, .. }
-            | Self::Add { output, .. }
-            | Self::Sub { output, .. }
-            | Self::Mul { output, .. }
-            | Self::Concat { output, .. }
-            | Self::Pad { output, .. }
-            | Self::Lookup { output, .. } => Some(output),
-            Self::DenseOutput { .. } | Self::Dequantize { .. } => None,
+        self.tensors().2.copied()
+    }
+
+    /// What [`Self::input`], [`Self::second_input`] and [`Self::output`] are.
+    pub(crate) fn tensors(&self) -> (&Tensor, Option<&Tensor>, Option<&Tensor>) {
+        match self {
+            Self::Conv2d { input, output, .. }
+            | Self::DepthwiseConv2d { input, output, .. }
+            | Self::Dense { input, output, .. }
+            | Self::MaxPool { input, output, .. }
+            | Self::AvgPool { input, output, .. }
+            | Self::Lookup { input, output, .. }
+            | Self::Pad { input, output, .. } => (input, None, Some(output)),
+            Self::DenseOutput { input, .. } | Self::Dequantize { input } => (input, None, None),
+            Self::Add { a, b, output, .. }
+            | Self::Sub { a, b, output, .. }
+            | Self::Mul { a, b, output, .. }
+            | Self::Concat { a, b, output, .. } => (a, Some(b), Some(output)),
         }
     }
 

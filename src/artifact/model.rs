@@ -1,6 +1,6 @@
 //! A checked artifact.
 
-use super::check;
+use super::check::{self, Facts};
 use super::decode::Reader;
 use super::error::{ArtifactError, Place};
 use super::header::{self, Sections};
@@ -68,11 +68,22 @@ impl<'a> Model<'a> {
     // A frame of its own: its stack is free again when the model predicts.
     #[inline(never)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
-        Self::from_sections(&header::decode(bytes)?)
+        Self::from_sections(&header::decode(bytes)?, Some(check::FACTS))
+    }
+
+    /// As [`Self::from_bytes`], for a program that predicts and does nothing more: prediction sets, abstention
+    /// and the drift monitor are left out, checks included, and take no flash. The manifest has `None` for
+    /// each.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    #[inline(never)]
+    pub fn to_predict(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
+        Self::from_sections(&header::decode(bytes)?, None)
     }
 
     /// Checks what lies behind the header.
-    pub(super) fn from_sections(sections: &Sections<'a>) -> Result<Self, ArtifactError> {
+    pub(super) fn from_sections(sections: &Sections<'a>, facts: Option<Facts>) -> Result<Self, ArtifactError> {
         let mut model = Self {
             manifest: Manifest::EMPTY,
             layers: &[],
@@ -82,21 +93,25 @@ impl<'a> Model<'a> {
             macs: 0,
             weight_bytes: 0,
         };
-        match model.load(sections.manifest) {
+        match model.load(sections.manifest, facts) {
             Ok(()) => Ok(model),
             Err(error) => Err(error),
         }
     }
 
     #[inline(never)]
-    fn load(&mut self, manifest: &'a [u8]) -> Result<(), ArtifactError> {
+    fn load(&mut self, manifest: &'a [u8], facts: Option<Facts>) -> Result<(), ArtifactError> {
         let mut reader = Reader::new(manifest);
         reader.manifest(&mut self.manifest);
         if reader.failed() {
             return Err(ArtifactError::Undecodable { at: Place { layer: None, field: Field::Manifest } });
         }
         self.layers = reader.rest();
-        check::check(self)?;
+        if facts.is_none() {
+            let manifest = &mut self.manifest;
+            (manifest.conformal, manifest.abstention, manifest.drift) = (None, None, None);
+        }
+        check::check(self, facts)?;
         for layer in self.layers() {
             self.macs += layer.macs();
             if let Some(w) = layer.weights() {

@@ -63,7 +63,7 @@ impl<'a> Model<'a> {
         if sections.release < min_release {
             return Err(ArtifactError::Release { found: sections.release, min: min_release });
         }
-        Self::from_sections(&sections)
+        Self::from_sections(&sections, Some(check::FACTS))
     }
 }
 

@@ -18,6 +18,7 @@ pub fn softmax(logits: &mut [f32], temperature: f32) {
 
 /// Shannon entropy `-sum(p ln p)` in nats, with `0 ln 0 = 0`.
 #[must_use]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn entropy(probabilities: &[f32]) -> f32 {
     // Subtracting from 0 keeps certain outcomes at +0.
     0.0 - probabilities.iter().filter(|&&p| p > 0.0).map(|&p| p * ln(p)).sum::<f32>()

@@ -25,7 +25,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     static INPUT: [u8; INPUT_VALUES] = [0; INPUT_VALUES];
-    if let Ok(model) = Model::from_bytes(black_box(MODEL))
+    if let Ok(model) = Model::to_predict(black_box(MODEL))
         && let Ok(mut predictor) = Predictor::with_operators(&model, CONFIG, WORKSPACE, &OPERATORS)
     {
         loop {

@@ -52,17 +52,15 @@ struct Shape {
 #[inline(never)]
 fn shape(layer: &Layer) -> Option<Shape> {
     let area = layer.window().map_or(1, |window| window.area());
-    let input = layer.input();
+    let (input, _, output) = layer.tensors();
     let inputs = u32::try_from(input.len()).unwrap_or(u32::MAX);
     let rows = |channels, fan_in| Some(Shape { channels, fan_in, interleaved: false });
     match layer {
-        Layer::Conv2d { output, .. } => {
-            rows(output.channels.into(), area.saturating_mul(input.channels.into()))
-        }
+        Layer::Conv2d { .. } => rows(output?.channels.into(), area.saturating_mul(input.channels.into())),
         Layer::DepthwiseConv2d { .. } => {
             Some(Shape { channels: input.channels.into(), fan_in: area, interleaved: true })
         }
-        Layer::Dense { output, .. } => rows(output.channels.into(), inputs),
+        Layer::Dense { .. } => rows(output?.channels.into(), inputs),
         Layer::DenseOutput { weights, .. } => rows(weights.bias.len / 4, inputs),
         _ => None,
     }
@@ -73,18 +71,24 @@ impl Shape {
         self.channels.saturating_mul(self.fan_in)
     }
 
-    /// Whether `bias + sum |weight| * reach` fits an i32 for every channel.
-    fn fits<T: Copy>(self, weights: &[T], bias: &[i32], reach: u32, magnitude: impl Fn(T) -> u32) -> bool {
+    /// Whether `bias + sum |weight| * reach` fits an i32 for every channel. Without `std` both uses share its
+    /// code.
+    fn fits(self, bias: &[i32], reach: u32, magnitude: impl Fn(usize) -> u32) -> bool {
+        if cfg!(feature = "std") { self.sums_fit(bias, reach, magnitude) } else { self.shared(bias, reach, &magnitude) }
+    }
+
+    #[inline(never)]
+    fn shared(self, bias: &[i32], reach: u32, magnitude: &dyn Fn(usize) -> u32) -> bool {
+        self.sums_fit(bias, reach, magnitude)
+    }
+
+    #[inline(always)]
+    fn sums_fit(self, bias: &[i32], reach: u32, magnitude: impl Fn(usize) -> u32) -> bool {
         let (channels, fan_in) = (self.channels as usize, self.fan_in as usize);
         let (next, step) = if self.interleaved { (1, channels) } else { (fan_in, 1) };
         (0..channels).all(|channel| {
             let start = bias.get(channel).map_or(0, |&b| u64::from(b.unsigned_abs()));
-            let row = weights.get(channel * next..).unwrap_or_default().iter();
-            let sum: u64 = if step == 1 {
-                row.take(fan_in).map(|&w| u64::from(magnitude(w))).sum()
-            } else {
-                row.step_by(step.max(1)).map(|&w| u64::from(magnitude(w))).sum()
-            };
+            let sum: u64 = (0..fan_in).map(|i| u64::from(magnitude(channel * next + i * step))).sum();
             start + sum * u64::from(reach) <= i32::MAX as u64
         })
     }
@@ -107,7 +111,8 @@ pub(super) fn check_layer(at: &mut At<'_, '_>, layer: &Layer) -> Result {
     check_blob(at, Field::WeightsBias, weights.bias, shape.channels * 4)?;
     check_multipliers(at, Field::WeightsMultiplier, weights.multiplier, shape.channels)?;
     let (values, bias) = (at.model.i8s(weights.values), at.model.i32s(weights.bias));
-    let fits = shape.fits(values, bias, reach(&layer.input()), |w| w.unsigned_abs().into());
+    let magnitude = |index: usize| values.get(index).map_or(0, |w| w.unsigned_abs().into());
+    let fits = shape.fits(bias, reach(layer.tensors().0), magnitude);
     at.rule(Field::Weights, fits, Rule::AccumulatorsFit)
 }
 
@@ -127,12 +132,14 @@ pub(super) fn check_posterior(at: &mut At<'_, '_>) -> Result {
     if posterior.kind == NoiseKind::Weights {
         let table = at.model.u16s(posterior.table);
         // Entries are at most `MAX_TABLE`, just checked.
-        let greatest = |b: u8| {
+        let log_var = at.model.bytes(posterior.log_var);
+        let greatest = |index: usize| {
+            let b = log_var.get(index).copied().unwrap_or(0);
             let entry = table.get(usize::from(b)).copied().unwrap_or(0);
             let noise = [random::MAX_EPS, -random::MAX_EPS].map(|eps| random::noise_weight(entry, eps));
             u32::from(noise[0].unsigned_abs().max(noise[1].unsigned_abs()))
         };
-        let fits = shape.fits(at.model.bytes(posterior.log_var), &[], reach(&layer.input()), greatest);
+        let fits = shape.fits(&[], reach(layer.tensors().0), greatest);
         at.rule(Field::PosteriorTable, fits, Rule::NoiseFits)?;
     }
     Ok(())

@@ -7,26 +7,29 @@ use crate::artifact::names::{Field, Rule};
 /// Checks the inputs and the output place of layer `index`.
 #[inline(never)]
 pub(super) fn check(at: &mut At<'_, '_>, index: usize, layer: &Layer) -> Result {
+    let (input, second, output) = layer.tensors();
     if index == 0 {
-        let same = layer.input() == at.model.manifest().input.tensor;
+        let same = *input == at.model.manifest().input.tensor;
         at.rule(Field::Input, same, Rule::NetworkInput)?;
-        return at.rule(Field::Layer, layer.second_input().is_none(), Rule::OneInput);
+        return at.rule(Field::Layer, second.is_none(), Rule::OneInput);
     }
-    produced(at, Field::Input, index, &layer.input())?;
-    if let Some(b) = layer.second_input() {
-        produced(at, Field::SecondInput, index, &b)?;
-    }
-    let Some(output) = layer.output() else { return Ok(()) };
     // A layer without a second input reads the first as its only one.
     let [on_first, on_second] = match layer {
         Layer::Add { .. } | Layer::Sub { .. } | Layer::Lookup { .. } => [true, true],
-        Layer::Mul { .. } => [true, layer.second_input() == Some(layer.input())],
+        Layer::Mul { .. } => [true, second == Some(input)],
         _ => [false, false],
     };
-    let inputs = [(on_first, Some(layer.input())), (on_second, layer.second_input())];
-    for (in_place, input) in inputs.into_iter().filter_map(|(may, input)| Some((may, input?))) {
-        let exact = in_place && input.offset == output.offset && input.len() == output.len();
-        at.rule(Field::OutputOffset, exact || !overlap(&input, &output), Rule::NoOverlap)?;
+    let inputs = [(Field::Input, on_first, Some(input)), (Field::SecondInput, on_second, second)];
+    for (field, _, input) in inputs {
+        if let Some(input) = input {
+            produced(at, field, index, input)?;
+        }
+    }
+    for (_, in_place, input) in inputs {
+        if let (Some(input), Some(output)) = (input, output) {
+            let exact = in_place && input.offset == output.offset && input.len() == output.len();
+            at.rule(Field::OutputOffset, exact || !overlap(input, output), Rule::NoOverlap)?;
+        }
     }
     Ok(())
 }
@@ -36,10 +39,10 @@ pub(super) fn check(at: &mut At<'_, '_>, index: usize, layer: &Layer) -> Result 
 fn produced(at: &mut At<'_, '_>, field: Field, index: usize, tensor: &Tensor) -> Result {
     let mut last = false;
     for layer in at.model.layers().take(index) {
-        if let Some(output) = layer.output()
-            && overlap(&output, tensor)
+        if let (_, _, Some(output)) = layer.tensors()
+            && overlap(output, tensor)
         {
-            last = output == *tensor;
+            last = output == tensor;
         }
     }
     at.rule(field, last, Rule::Written)
