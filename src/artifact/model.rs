@@ -154,9 +154,10 @@ impl<'a> Model<'a> {
 
     /// Bytes of a blob of this model; empty for a blob of another file that does not fit.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn bytes(&self, blob: Blob) -> &'a [u8] {
-        let start = blob.offset as usize;
-        start.checked_add(blob.len as usize).and_then(|end| self.blob.get(start..end)).unwrap_or_default()
+        let rest = self.blob.get(blob.offset as usize..).unwrap_or_default();
+        rest.get(..blob.len as usize).unwrap_or_default()
     }
 
     /// Values of a blob of this model; empty for a blob of another file that does not fit.
@@ -172,6 +173,7 @@ impl<'a> Model<'a> {
 
     /// A blob as u16.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn u16s(&self, blob: Blob) -> &'a [u16] {
         self.cast(blob)
     }
@@ -184,12 +186,14 @@ impl<'a> Model<'a> {
 
     /// A blob as i32.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn i32s(&self, blob: Blob) -> &'a [i32] {
         self.cast(blob)
     }
 
     /// A blob as f32.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn f32s(&self, blob: Blob) -> &'a [f32] {
         self.cast(blob)
     }

@@ -6,13 +6,10 @@
 //! Outputs:  noise = f32(±eps) * (sqrt(f32(acc_variance)) * m_noise)     dense layers only
 //! ```
 
-mod draw;
-
-pub(crate) use draw::draw_outputs;
-
 use crate::artifact::{Clamp, Layer, Model, NoiseKind, Posterior, Tensor};
 use crate::kernels::{Dense, Filter, Kernels, Mean, NoiseDraw, Noisy, Output};
 use crate::layers::Step;
+use crate::layers::output_noise::Outputs;
 use crate::layers::weighted::filter;
 use crate::number;
 
@@ -156,18 +153,12 @@ impl<'m> FirstLayer<'m> {
         step.run_weighted(&self.layer, input, noise, scratch, output)
     }
 
-    /// Standard deviation of each output's noise for this input, in output steps per `eps`.
-    pub(crate) fn output_noise_scale(&self, input: &[i8], scale: &mut [f32]) {
-        let zero_point = i32::from(self.x().zero_point);
-        let rows = self.log_var().chunks_exact(input.len().max(1));
-        let table = self.table();
-        for ((scale, row), &m) in scale.iter_mut().zip(rows).zip(self.noise_multiplier()) {
-            let variance = input.iter().zip(row).fold(0_u64, |sum, (&x, &b)| {
-                let x = i32::from(x) - zero_point;
-                // At most 255^2 * 65535: below 2^32.
-                sum + u64::from((x * x) as u32 * u32::from(Self::entry(table, b)))
-            });
-            *scale = number::sqrt(variance as f32) * m;
+    /// Standard deviation of each output's noise for this input, in output steps per `eps`; none for a layer
+    /// whose noise is its weights'.
+    pub(crate) fn output_noise_scale(&self, step: &Step<'_>, input: &[i8], scale: &mut [f32]) {
+        if let (NoiseKind::Outputs, Some(noise)) = (self.kind(), step.operators.output_noise()) {
+            let (log_var, table, multiplier) = (self.log_var(), self.table(), self.noise_multiplier());
+            (noise.scale)(input, self.x().zero_point, log_var, table, multiplier, scale);
         }
     }
 
@@ -234,17 +225,21 @@ impl<'m> FirstLayer<'m> {
     }
 
     /// Activations with noise per output.
-    pub(crate) fn with_output_noise(&self, acc_mean: &[i32], scale: &[f32], eps: &[i16], to: Halves<'_>) {
+    pub(crate) fn with_output_noise(
+        &self,
+        step: &Step<'_>,
+        acc_mean: &[i32],
+        scale: &[f32],
+        eps: &[i16],
+        to: Halves<'_>,
+    ) -> Option<()> {
+        let noise = step.operators.output_noise()?;
+        let multiplier = self.mean_filter(&[]).multiplier;
         let (zero_point, clamp) = (self.y().zero_point, self.clamp());
+        let from = Outputs { sums: acc_mean, multiplier, scale, zero_point, clamp };
         let sign = if to.negate { -1.0 } else { 1.0 };
-        let terms = acc_mean.iter().zip(self.mean_filter(&[]).multiplier).zip(scale).zip(eps);
-        let apply = |out: &mut [i8], sign: f32| {
-            for (out, (((&mean, &m), &scale), &eps)) in out.iter_mut().zip(terms.clone()) {
-                let noise = sign * f32::from(eps) * scale;
-                *out = number::requantize_real(mean as f32 * m + noise, zero_point, clamp);
-            }
-        };
-        apply(to.this, sign);
-        apply(to.twin, -sign);
+        (noise.apply)(&from, eps, sign, to.this);
+        (noise.apply)(&from, eps, -sign, to.twin);
+        Some(())
     }
 }

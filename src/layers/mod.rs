@@ -3,6 +3,7 @@
 mod elementwise;
 mod joint;
 mod operators;
+pub(crate) mod output_noise;
 mod pool;
 pub(crate) mod weighted;
 

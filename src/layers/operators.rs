@@ -1,5 +1,6 @@
 //! Which kinds of layers a program can run: code of the others is not even linked.
 
+use super::output_noise::{self, Outputs};
 use super::{Frame, Step, elementwise, joint, pool, weighted};
 use crate::artifact::{Layer, Model, Operator};
 use crate::kernels::{Filter, Kernels, Output};
@@ -9,6 +10,14 @@ type Run = fn(&Step<'_>, &Layer, &mut Frame<'_>) -> Option<()>;
 
 /// Runs a layer with any filter of its shape: on its input, with scratch.
 type RunWeighted = fn(&Layer, Kernels, &[i8], &Filter<'_>, &mut [i16], Output<'_>) -> Option<()>;
+
+/// Noise per output, which dense first layers may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutputNoise {
+    pub(crate) draw: fn(u64, u64, &mut [i16]),
+    pub(crate) scale: fn(&[i8], i8, &[u8], &[u16], &[f32], &mut [f32]),
+    pub(crate) apply: fn(&Outputs<'_>, &[i16], f32, &mut [i8]),
+}
 
 /// The operators of a program.
 ///
@@ -28,12 +37,18 @@ pub struct Operators {
     conv2d: Option<RunWeighted>,
     depthwise: Option<RunWeighted>,
     dense: Option<RunWeighted>,
+    output_noise: Option<OutputNoise>,
 }
 
 impl Operators {
     /// None.
-    pub const NONE: Self =
-        Self { run: [None; Operator::ALL.len()], conv2d: None, depthwise: None, dense: None };
+    pub const NONE: Self = Self {
+        run: [None; Operator::ALL.len()],
+        conv2d: None,
+        depthwise: None,
+        dense: None,
+        output_noise: None,
+    };
 
     /// Every one.
     pub const ALL: &'static Self = &{
@@ -59,6 +74,11 @@ impl Operators {
             }
             Operator::Dense => {
                 self.dense = Some(weighted::dense);
+                self.output_noise = Some(OutputNoise {
+                    draw: output_noise::draw,
+                    scale: output_noise::scale,
+                    apply: output_noise::apply,
+                });
                 weighted::run
             }
             Operator::DenseOutput => weighted::dense_output,
@@ -103,6 +123,10 @@ impl Operators {
             }
         }
         all
+    }
+
+    pub(crate) const fn output_noise(&self) -> Option<&OutputNoise> {
+        self.output_noise.as_ref()
     }
 
     /// Whether it is among them.

@@ -7,7 +7,7 @@ use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
-use crate::bayes::{FirstLayer, Halves, Squares, draw_outputs};
+use crate::bayes::{FirstLayer, Halves, Squares};
 use crate::kernels::{Kernels, PACK, STREAMS};
 use crate::layers::weighted::pack;
 use crate::layers::{self, Frame, Operators, Step};
@@ -340,7 +340,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
             }
             if !PACK || buffers.squares.is_empty() {
-                first.output_noise_scale(buffers.input, buffers.noise_scale);
+                first.output_noise_scale(&step, buffers.input, buffers.noise_scale);
             } else {
                 let squares = Squares {
                     packed: buffers.packed_noise,
@@ -457,7 +457,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
             NoiseKind::Outputs => {
                 let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
-                first.with_output_noise(buffers.acc_mean, buffers.noise_scale, eps, to);
+                first.with_output_noise(&step, buffers.acc_mean, buffers.noise_scale, eps, to)?;
             }
         }
         Some(if beside { 2 } else { 1 })
@@ -504,10 +504,11 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let seed = self.config.seed;
         match first.kind() {
             NoiseKind::Outputs => {
+                let Some(noise) = self.operators.output_noise() else { return };
                 for i in 0..count {
                     let eps = (slot + i) * noise_outputs..(slot + i + 1) * noise_outputs;
                     let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
-                    draw_outputs(seed, stream.wrapping_add(i as u64), eps);
+                    (noise.draw)(seed, stream.wrapping_add(i as u64), eps);
                 }
             }
             NoiseKind::Weights if PACK && packed_noise > 0 => {

@@ -12,6 +12,9 @@ const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
 /// or of this many, a cache line, if kernels pack weights.
 const LINE: usize = 64;
 
+/// Buffers of a workspace.
+const SECTIONS: usize = 16;
+
 /// Number of elements of every buffer, and the loop structure they follow from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -164,31 +167,39 @@ impl Layout {
         if self.packed > 0 { LINE } else { ALIGNMENT }
     }
 
+    /// Bytes of each of the [`Buffers`], in their order, rounded up to the alignment; the greatest number
+    /// stands for any that is too large.
+    #[inline(never)]
+    fn sections(&self) -> [usize; SECTIONS] {
+        let tile = usize::from(self.tile);
+        let packed = |bytes: usize| if PACK { bytes } else { 0 };
+        let products = [
+            [packed(self.packed), 1, 1],
+            [packed(self.packed_noise), self.slots, 1],
+            [packed(self.steps), 4 * WORDS, 1],
+            [self.input, 1, 1],
+            [self.acc_mean, 4, 1],
+            [self.noise_scale, 4, 1],
+            [self.noise_weights, self.unpacked(), 1],
+            [self.noise_outputs, 2, self.stored],
+            [packed(self.squares), 2, 1],
+            [packed(self.square_sums), 16, 1],
+            [self.twin, 1, 1],
+            [self.scratch, 2, 1],
+            [self.arena, tile, 1],
+            [self.outputs, 4, tile],
+            [self.outputs, 4, 1],
+            [self.outputs, 4, 1],
+        ];
+        let more = self.alignment() - 1;
+        products.map(|[count, a, b]| count.saturating_mul(a).saturating_mul(b).saturating_add(more) & !more)
+    }
+
     /// Bytes of the workspace, with room to align its start.
     pub(super) fn bytes(&self) -> Option<usize> {
-        let tile = usize::from(self.tile);
-        let alignment = self.alignment();
-        let sections = [
-            Some(self.packed),
-            self.packed_noise.checked_mul(self.slots),
-            self.steps.checked_mul(4 * WORDS),
-            Some(self.input),
-            self.acc_mean.checked_mul(4),
-            self.noise_scale.checked_mul(4),
-            self.noise_weights.checked_mul(self.unpacked()),
-            self.noise_outputs.checked_mul(2).and_then(|n| n.checked_mul(self.stored)),
-            self.squares.checked_mul(2),
-            self.square_sums.checked_mul(16),
-            Some(self.twin),
-            self.scratch.checked_mul(2),
-            self.arena.checked_mul(tile),
-            self.outputs.checked_mul(4).and_then(|n| n.checked_mul(tile)),
-            self.outputs.checked_mul(4),
-            self.outputs.checked_mul(4),
-        ];
-        sections.into_iter().try_fold(alignment - 1, |sum, bytes| {
-            sum.checked_add(bytes?.checked_next_multiple_of(alignment)?)
-        })
+        let sum = self.sections().iter().fold(self.alignment() - 1, |sum, &bytes| sum.saturating_add(bytes));
+        // Rounding down may have hidden the greatest number: no memory is as large as half of it.
+        (sum <= usize::MAX / 2).then_some(sum)
     }
 }
 
@@ -242,11 +253,14 @@ pub(super) struct Buffers<'w> {
 
 impl<'w> Buffers<'w> {
     /// Cuts an unaligned workspace of at least `layout.bytes()` bytes.
+    #[inline(never)]
     pub(super) fn split(workspace: &'w mut [u8], layout: &Layout) -> Option<Self> {
+        let skip = workspace.as_ptr().addr().wrapping_neg() % layout.alignment();
+        let mut rest = workspace.get_mut(skip..)?;
         let tile = usize::from(layout.tile);
-        let alignment = layout.alignment();
-        let skip = workspace.as_ptr().addr().wrapping_neg() % alignment;
-        let rest = &mut Rest { bytes: workspace.get_mut(skip..)?, alignment };
+        let sizes = layout.sections();
+        let mut sections = sizes.iter();
+        let rest = &mut || rest.split_off_mut(..*sections.next()?);
         Some(Self {
             packed: take(rest, layout.packed)?,
             packed_noise: take(rest, layout.packed_noise * layout.slots)?,
@@ -268,15 +282,11 @@ impl<'w> Buffers<'w> {
     }
 }
 
-/// What is not cut off yet; starts at a multiple of `alignment`.
-struct Rest<'w> {
-    bytes: &'w mut [u8],
-    alignment: usize,
-}
-
-/// The next `count` elements; the rest stays aligned.
-fn take<'w, T: bytemuck::Pod>(rest: &mut Rest<'w>, count: usize) -> Option<&'w mut [T]> {
-    let bytes = count.checked_mul(size_of::<T>())?;
-    let section = rest.bytes.split_off_mut(..bytes.checked_next_multiple_of(rest.alignment)?)?;
-    bytemuck::try_cast_slice_mut(section.get_mut(..bytes)?).ok()
+/// `count` elements at the start of the next section.
+fn take<'w, T: bytemuck::Pod>(
+    next: &mut dyn FnMut() -> Option<&'w mut [u8]>,
+    count: usize,
+) -> Option<&'w mut [T]> {
+    let bytes = next()?.get_mut(..count.checked_mul(size_of::<T>())?)?;
+    bytemuck::try_cast_slice_mut(bytes).ok()
 }
