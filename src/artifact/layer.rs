@@ -1,8 +1,7 @@
 //! What every kind of layer has: inputs, an output, weights, a cost.
 
-use super::decode::Reader;
-use super::header::HEADER_BYTES;
-use super::manifest::{Clamp, Layer, Manifest, Tensor, Weights};
+use super::Model;
+use super::manifest::{Clamp, Layer, Tensor, Weights};
 use super::names::names;
 
 impl Layer {
@@ -44,7 +43,7 @@ impl Layer {
 
     /// Its weights, if it has any.
     #[must_use]
-    pub fn weights(&self) -> Option<Weights> {
+    pub const fn weights(&self) -> Option<Weights> {
         match *self {
             Self::Conv2d { weights, .. }
             | Self::DepthwiseConv2d { weights, .. }
@@ -79,12 +78,12 @@ impl Layer {
     /// Multiply-accumulates of one pass; only convolutions and dense layers count, and padding counts
     /// as in the published figures.
     #[must_use]
-    pub fn macs(&self) -> u64 {
+    pub const fn macs(&self) -> u64 {
         let Some(weights) = self.weights() else { return 0 };
-        let values = u64::from(weights.values.len);
+        let values = weights.values.len as u64;
         match self {
             Self::Conv2d { output, .. } | Self::DepthwiseConv2d { output, .. } => {
-                values * u64::from(output.height) * u64::from(output.width)
+                values * output.height as u64 * output.width as u64
             }
             _ => values,
         }
@@ -154,20 +153,17 @@ impl Operator {
         Self::Pad,
     ];
 
-    /// For each operator whether a layer of the artifact is one; `None` if the bytes are none.
-    /// Nothing but the encoding is checked.
+    /// For each operator whether a layer of the artifact is one; `None` if the bytes are no artifact. Nothing
+    /// but the encoding is checked.
     pub(crate) const fn used_by(artifact: &[u8]) -> Option<[bool; Self::ALL.len()]> {
-        let Some((header, rest)) = artifact.split_at_checked(HEADER_BYTES) else { return None };
-        let len = u32::from_le_bytes([header[12], header[13], header[14], header[15]]) as usize;
-        let Some((section, _)) = rest.split_at_checked(len) else { return None };
-        let (mut reader, mut manifest) = (Reader::new(section), Manifest::EMPTY);
-        reader.manifest(&mut manifest);
+        let Some(model) = Model::embedded(artifact) else { return None };
         let mut used = [false; Self::ALL.len()];
+        let mut reader = model.layer_reader();
         let mut index = 0;
-        while index < manifest.layer_count && !reader.failed() {
+        while index < model.layer_count() {
             used[reader.layer().operator() as usize] = true;
             index += 1;
         }
-        if reader.failed() { None } else { Some(used) }
+        Some(used)
     }
 }

@@ -82,9 +82,30 @@ impl<'a> Model<'a> {
         Self::from_sections(&header::decode(bytes)?, None)
     }
 
-    /// Checks what lies behind the header.
-    pub(super) fn from_sections(sections: &Sections<'a>, facts: Option<Facts>) -> Result<Self, ArtifactError> {
-        let mut model = Self {
+    /// A model that is compiled into the program and was **checked when the program was built**, by
+    /// [`Self::from_bytes`] in its `build.rs` or by `stf inspect`: nothing but the encoding is checked again.
+    /// `None` if these bytes are no artifact.
+    ///
+    /// In a constant it costs a device no code for loading and no memory:
+    ///
+    /// ```
+    /// # use stf_bnn::Model;
+    /// # const BYTES: &[u8] = &[];
+    /// static MODEL: Option<Model<'_>> = Model::embedded(BYTES); // an `include_model!`
+    /// ```
+    ///
+    /// A file that was not checked cannot make predictions unsafe: at worst they mean nothing, are
+    /// refused as [`Inconsistent`](crate::PredictError::Inconsistent), or panic in kernels without instructions
+    /// of their own.
+    #[must_use]
+    pub const fn embedded(bytes: &'a [u8]) -> Option<Self> {
+        let Some(sections) = header::cut(bytes) else { return None };
+        let mut model = Self::new(&sections);
+        if model.decode(sections.manifest).is_none() { None } else { Some(model) }
+    }
+
+    const fn new(sections: &Sections<'a>) -> Self {
+        Self {
             manifest: Manifest::EMPTY,
             layers: &[],
             blob: sections.blob,
@@ -92,7 +113,41 @@ impl<'a> Model<'a> {
             release: sections.release,
             macs: 0,
             weight_bytes: 0,
-        };
+        }
+    }
+
+    /// Decodes the manifest's head, finds the layers, and adds up what they are. `None` if one of them does
+    /// not decode: the layers, if they are not empty, are those behind a head that does.
+    const fn decode(&mut self, manifest: &'a [u8]) -> Option<()> {
+        let mut reader = Reader::new(manifest);
+        reader.manifest(&mut self.manifest);
+        if reader.failed() {
+            return None;
+        }
+        self.layers = reader.rest();
+        let mut index = 0;
+        while index < self.manifest.layer_count {
+            let layer = reader.layer();
+            self.macs = self.macs.saturating_add(layer.macs());
+            if let Some(w) = layer.weights() {
+                self.weight_bytes += w.values.len as u64 + w.bias.len as u64 + w.multiplier.len as u64;
+            }
+            index += 1;
+        }
+        if reader.failed() { None } else { Some(()) }
+    }
+
+    pub(super) const fn layer_count(&self) -> u16 {
+        self.manifest.layer_count
+    }
+
+    pub(super) const fn layer_reader(&self) -> Reader<'a> {
+        Reader::new(self.layers)
+    }
+
+    /// Checks what lies behind the header.
+    pub(super) fn from_sections(sections: &Sections<'a>, facts: Option<Facts>) -> Result<Self, ArtifactError> {
+        let mut model = Self::new(sections);
         match model.load(sections.manifest, facts) {
             Ok(()) => Ok(model),
             Err(error) => Err(error),
@@ -101,25 +156,15 @@ impl<'a> Model<'a> {
 
     #[inline(never)]
     fn load(&mut self, manifest: &'a [u8], facts: Option<Facts>) -> Result<(), ArtifactError> {
-        let mut reader = Reader::new(manifest);
-        reader.manifest(&mut self.manifest);
-        if reader.failed() {
+        if self.decode(manifest).is_none() && self.layers.is_empty() {
             return Err(ArtifactError::Undecodable { at: Place { layer: None, field: Field::Manifest } });
         }
-        self.layers = reader.rest();
         if facts.is_none() {
             let manifest = &mut self.manifest;
             (manifest.conformal, manifest.abstention, manifest.drift) = (None, None, None);
         }
-        check::check(self, facts)?;
-        for layer in self.layers() {
-            self.macs += layer.macs();
-            if let Some(w) = layer.weights() {
-                self.weight_bytes +=
-                    u64::from(w.values.len) + u64::from(w.bias.len) + u64::from(w.multiplier.len);
-            }
-        }
-        Ok(())
+        // Tells which layer does not decode.
+        check::check(self, facts)
     }
 
     /// Whether a signature ends the file. Only `Model::from_signed` verifies it.

@@ -18,9 +18,12 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
-    let model = model();
-    let Ok(predictor) = Predictor::with_operators(&model, CONFIG, WORKSPACE, &OPERATORS) else { fail("no predictor") };
-    let mut server: Server<'_, '_, FRAME_BYTES> = Server::new(MODEL, &model, predictor, BUILD);
+    let mut place = None;
+    let Some(model) = model(&mut place) else { fail("the embedded model is damaged") };
+    let Ok(predictor) = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS) else {
+        fail("no predictor")
+    };
+    let mut server: Server<'_, '_, FRAME_BYTES> = Server::new(MODEL, model, predictor, BUILD);
     let mut uart = Uart::open();
     #[cfg(feature = "log")]
     defmt::info!(
