@@ -6,8 +6,8 @@ mod stack;
 pub mod uart;
 
 use cortex_m_semihosting::{debug, hprintln};
-use stf_bnn::Model;
 use stf_bnn::layers::Operators;
+use stf_bnn::{ArtifactError, Model};
 
 include!(concat!(env!("OUT_DIR"), "/constants.rs"));
 
@@ -39,7 +39,10 @@ static EMBEDDED: Model<'static> = match Model::embedded(MODEL) {
 };
 
 /// Memory for a model that is checked on the device.
-pub type Place = Option<Model<'static>>;
+pub type Place = Result<Model<'static>, ArtifactError>;
+
+/// Nothing in it yet.
+pub const EMPTY: Place = Err(ArtifactError::Unsigned);
 
 /// The embedded model. With `STF_LOAD=checked` the device checks the artifact itself, as it has to for one
 /// that comes from elsewhere.
@@ -49,8 +52,8 @@ pub fn model(place: &mut Place) -> Option<&Model<'static>> {
     if !CHECKED {
         return Some(&EMBEDDED);
     }
-    *place = Model::from_bytes(core::hint::black_box(MODEL)).ok();
-    place.as_ref()
+    *place = Model::from_bytes(core::hint::black_box(MODEL));
+    place.as_ref().ok()
 }
 
 /// Marks the start of what an instruction counter in the emulator should count: an instruction that does

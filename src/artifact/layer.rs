@@ -1,6 +1,5 @@
 //! What every kind of layer has: inputs, an output, weights, a cost.
 
-use super::Model;
 use super::manifest::{Clamp, Layer, Tensor, Weights};
 use super::names::names;
 
@@ -152,18 +151,4 @@ impl Operator {
         Self::Concat,
         Self::Pad,
     ];
-
-    /// For each operator whether a layer of the artifact is one; `None` if the bytes are no artifact. Nothing
-    /// but the encoding is checked.
-    pub(crate) const fn used_by(artifact: &[u8]) -> Option<[bool; Self::ALL.len()]> {
-        let Some(model) = Model::embedded(artifact) else { return None };
-        let mut used = [false; Self::ALL.len()];
-        let mut reader = model.layer_reader();
-        let mut index = 0;
-        while index < model.layer_count() {
-            used[reader.layer().operator() as usize] = true;
-            index += 1;
-        }
-        Some(used)
-    }
 }

@@ -137,12 +137,18 @@ impl<'a> Model<'a> {
         if reader.failed() { None } else { Some(()) }
     }
 
-    pub(super) const fn layer_count(&self) -> u16 {
+    pub(crate) const fn layer_count(&self) -> u16 {
         self.manifest.layer_count
     }
 
-    pub(super) const fn layer_reader(&self) -> Reader<'a> {
-        Reader::new(self.layers)
+    /// Layer `index`, in a constant; it must be there.
+    pub(crate) const fn layer(&self, index: u16) -> Layer {
+        let (mut reader, mut at) = (Reader::new(self.layers), 0);
+        while at < index {
+            reader.layer();
+            at += 1;
+        }
+        reader.layer()
     }
 
     /// Checks what lies behind the header.

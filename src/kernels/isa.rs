@@ -34,6 +34,16 @@ pub(crate) trait Isa: Copy {
         reference::depthwise(conv, filter, output);
     }
 
+    /// As [`Self::conv2d`], for what [`super::Kernels::serves`].
+    fn conv2d_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+        self.conv2d(conv, filter, scratch, output);
+    }
+
+    /// As [`Self::depthwise`], for what [`super::Kernels::serves`].
+    fn depthwise_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+        self.depthwise(conv, filter, scratch, output);
+    }
+
     fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
         reference::dense(dense, filter, output);
     }

@@ -34,6 +34,15 @@ use crate::artifact::{Clamp, Layer};
 /// Whether any kernels pack weights: those of devices do not, whose code ends here.
 pub(crate) const PACK: bool = cfg!(feature = "std");
 
+/// Square root, correctly rounded: by the FPU's own instruction where one is known to be there.
+#[inline]
+pub(crate) fn sqrt(x: f32) -> f32 {
+    #[cfg(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none"))]
+    return arch::cortex_m::sqrt(x);
+    #[cfg(not(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none")))]
+    crate::number::sqrt(x)
+}
+
 /// Which kernels run. Holding the value proves that this CPU can run them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernels(Kind);
@@ -190,6 +199,36 @@ impl Kernels {
         output: Output<'_>,
     ) {
         each!(self, isa => isa.depthwise(conv, filter, scratch, output));
+    }
+
+    /// Whether fast code serves a layer's shape; always, where there is no other code.
+    pub(crate) const fn serves(layer: &Layer) -> bool {
+        #[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+        return arch::serves(layer);
+        #[cfg(not(all(feature = "cortex-m-dsp", target_os = "none")))]
+        matches!(layer, _)
+    }
+
+    /// As [`Self::conv2d`], for shapes that [`Self::serves`].
+    pub(crate) fn conv2d_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) {
+        each!(self, isa => isa.conv2d_served(conv, filter, scratch, output));
+    }
+
+    /// As [`Self::depthwise`], for shapes that [`Self::serves`].
+    pub(crate) fn depthwise_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) {
+        each!(self, isa => isa.depthwise_served(conv, filter, scratch, output));
     }
 
     /// Dense layer; weights `[outputs, inputs]`.

@@ -38,6 +38,8 @@ pub struct Operators {
     depthwise: Option<RunWeighted>,
     dense: Option<RunWeighted>,
     output_noise: Option<OutputNoise>,
+    /// Whether convolutions may have any shape, or only those that [`Kernels::serves`].
+    any_shape: bool,
 }
 
 impl Operators {
@@ -48,6 +50,7 @@ impl Operators {
         depthwise: None,
         dense: None,
         output_noise: None,
+        any_shape: true,
     };
 
     /// Every one.
@@ -62,14 +65,18 @@ impl Operators {
 
     /// These and one more. Meant for a constant: called at run time, it links them all.
     #[must_use]
-    pub const fn with(mut self, operator: Operator) -> Self {
+    pub const fn with(self, operator: Operator) -> Self {
+        self.with_shapes(operator, true)
+    }
+
+    const fn with_shapes(mut self, operator: Operator, any: bool) -> Self {
         let run: Run = match operator {
             Operator::Conv2d => {
-                self.conv2d = Some(weighted::conv2d);
+                self.conv2d = Some(if any { weighted::conv2d } else { weighted::conv2d_served });
                 weighted::run
             }
             Operator::DepthwiseConv2d => {
-                self.depthwise = Some(weighted::depthwise);
+                self.depthwise = Some(if any { weighted::depthwise } else { weighted::depthwise_served });
                 weighted::run
             }
             Operator::Dense => {
@@ -97,30 +104,32 @@ impl Operators {
 
     /// Those of both.
     #[must_use]
-    pub const fn and(mut self, other: &Self) -> Self {
-        let mut index = 0;
+    pub const fn and(&self, other: &Self) -> Self {
+        let (mut both, mut index) = (Self::NONE, 0);
+        both.any_shape = self.any_shape || other.any_shape;
         while index < Operator::ALL.len() {
-            if other.run[index].is_some() {
-                self = self.with(Operator::ALL[index]);
+            if self.run[index].is_some() || other.run[index].is_some() {
+                both = both.with_shapes(Operator::ALL[index], both.any_shape);
             }
             index += 1;
         }
-        self
+        both
     }
 
     /// What an artifact's layers need; none if the bytes are no artifact, which a predictor refuses. Meant
     /// for a constant, as [`Self::with`].
     #[must_use]
     pub const fn of(artifact: &[u8]) -> Self {
-        let mut all = Self::NONE;
-        if let Some(used) = Operator::used_by(artifact) {
-            let mut index = 0;
-            while index < used.len() {
-                if used[index] {
-                    all = all.with(Operator::ALL[index]);
-                }
-                index += 1;
-            }
+        let Some(model) = Model::embedded(artifact) else { return Self::NONE };
+        let (mut any_shape, mut index) = (false, 0);
+        while index < model.layer_count() {
+            any_shape = any_shape || !Kernels::serves(&model.layer(index));
+            index += 1;
+        }
+        let mut all = Self { any_shape, ..Self::NONE };
+        while index > 0 {
+            index -= 1;
+            all = all.with_shapes(model.layer(index).operator(), any_shape);
         }
         all
     }
@@ -137,8 +146,11 @@ impl Operators {
 
     /// The first layer that these do not run.
     pub(crate) fn missing(&self, model: &Model<'_>) -> Option<(u16, Operator)> {
-        let layers = (0..).zip(model.layers());
-        layers.map(|(index, layer)| (index, layer.operator())).find(|&(_, operator)| !self.has(operator))
+        let runs = |layer: &Layer| {
+            self.has(layer.operator()) && (self.any_shape || Kernels::serves(layer))
+        };
+        let mut layers = (0..).zip(model.layers());
+        layers.find(|(_, layer)| !runs(layer)).map(|(index, layer)| (index, layer.operator()))
     }
 
     pub(super) fn run(&self, step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {

@@ -1,7 +1,7 @@
 //! Noise of a dense first layer drawn per output: what the variances of its weights give for this input.
 
 use crate::artifact::Clamp;
-use crate::number;
+use crate::{kernels, number};
 use crate::random::Gaussian;
 
 /// Standard deviation of each output's noise for this input, in output steps per `eps`.
@@ -23,7 +23,7 @@ pub(crate) fn scale(
             // At most 255^2 * 65535: below 2^32.
             sum + u64::from((x * x) as u32 * u32::from(table.get(usize::from(b)).copied().unwrap_or(0)))
         });
-        *scale = number::sqrt(variance as f32) * m;
+        *scale = kernels::sqrt(variance as f32) * m;
     }
 }
 

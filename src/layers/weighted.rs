@@ -21,6 +21,19 @@ pub(super) fn conv2d(
     Some(())
 }
 
+/// See [`Kernels::conv2d_served`].
+pub(super) fn conv2d_served(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.conv2d_served(&conv(layer, input)?, filter, scratch, output);
+    Some(())
+}
+
 /// See [`Kernels::depthwise`].
 pub(super) fn depthwise(
     layer: &Layer,
@@ -31,6 +44,19 @@ pub(super) fn depthwise(
     output: Output<'_>,
 ) -> Option<()> {
     kernels.depthwise(&conv(layer, input)?, filter, scratch, output);
+    Some(())
+}
+
+/// See [`Kernels::depthwise_served`].
+pub(super) fn depthwise_served(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.depthwise_served(&conv(layer, input)?, filter, scratch, output);
     Some(())
 }
 

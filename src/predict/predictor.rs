@@ -105,6 +105,22 @@ impl<'m, 'w> Predictor<'m, 'w> {
         workspace: &'w mut [u8],
         operators: &'m Operators,
     ) -> Result<Self, ConfigError> {
+        // Completed where it is returned: a second copy would take a device's stack.
+        let mut made = Self::assemble(model, config, workspace, operators);
+        if let Ok(predictor) = &mut made {
+            predictor.pack_variances();
+            predictor.draw_fixed();
+        }
+        made
+    }
+
+    #[inline(never)]
+    fn assemble(
+        model: &'m Model<'m>,
+        config: Config,
+        workspace: &'w mut [u8],
+        operators: &'m Operators,
+    ) -> Result<Self, ConfigError> {
         if let Some((layer, operator)) = operators.missing(model) {
             return Err(ConfigError::Operator { layer, operator });
         }
@@ -116,7 +132,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(too_short);
         }
         let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
-        let first = if layout.streams > 0 { FirstLayer::new(model) } else { None };
         let kernels = config.kernels();
         if PACK {
             pack(model, kernels, buffers.packed);
@@ -124,21 +139,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 *step = steps::encode(&layer).ok_or(too_short)?;
             }
         }
-        let mut predictor = Self {
-            model,
-            operators,
-            config,
-            kernels,
-            layout,
-            first,
-            counter: 0,
-            drawn: None,
-            twin_of: None,
-            buffers,
-        };
-        predictor.pack_variances();
-        predictor.draw_fixed();
-        Ok(predictor)
+        let first = if layout.streams > 0 { FirstLayer::new(model) } else { None };
+        let (counter, drawn, twin_of) = (0, None, None);
+        Ok(Self { model, operators, config, kernels, layout, first, counter, drawn, twin_of, buffers })
     }
 
     /// What layers need beside their own fields and their memory.

@@ -164,7 +164,7 @@ impl Layout {
     }
 
     fn alignment(&self) -> usize {
-        if self.packed > 0 { LINE } else { ALIGNMENT }
+        if PACK && self.packed > 0 { LINE } else { ALIGNMENT }
     }
 
     /// Bytes of each of the [`Buffers`], in their order, rounded up to the alignment; the greatest number
@@ -172,27 +172,26 @@ impl Layout {
     #[inline(never)]
     fn sections(&self) -> [usize; SECTIONS] {
         let tile = usize::from(self.tile);
-        let packed = |bytes: usize| if PACK { bytes } else { 0 };
-        let products = [
-            [packed(self.packed), 1, 1],
-            [packed(self.packed_noise), self.slots, 1],
-            [packed(self.steps), 4 * WORDS, 1],
-            [self.input, 1, 1],
-            [self.acc_mean, 4, 1],
-            [self.noise_scale, 4, 1],
-            [self.noise_weights, self.unpacked(), 1],
-            [self.noise_outputs, 2, self.stored],
-            [packed(self.squares), 2, 1],
-            [packed(self.square_sums), 16, 1],
-            [self.twin, 1, 1],
-            [self.scratch, 2, 1],
-            [self.arena, tile, 1],
-            [self.outputs, 4, tile],
-            [self.outputs, 4, 1],
-            [self.outputs, 4, 1],
-        ];
-        let more = self.alignment() - 1;
-        products.map(|[count, a, b]| count.saturating_mul(a).saturating_mul(b).saturating_add(more) & !more)
+        let size = |count, a, b| section(count, [a, b], self.alignment());
+        let packed = |count, a| if PACK { size(count, a, 1) } else { 0 };
+        [
+            packed(self.packed, 1),
+            packed(self.packed_noise, self.slots),
+            packed(self.steps, 4 * WORDS),
+            size(self.input, 1, 1),
+            size(self.acc_mean, 4, 1),
+            size(self.noise_scale, 4, 1),
+            size(self.noise_weights, self.unpacked(), 1),
+            size(self.noise_outputs, 2, self.stored),
+            packed(self.squares, 2),
+            packed(self.square_sums, 16),
+            size(self.twin, 1, 1),
+            size(self.scratch, 2, 1),
+            size(self.arena, tile, 1),
+            size(self.outputs, 4, tile),
+            size(self.outputs, 4, 1),
+            size(self.outputs, 4, 1),
+        ]
     }
 
     /// Bytes of the workspace, with room to align its start.
@@ -201,6 +200,13 @@ impl Layout {
         // Rounding down may have hidden the greatest number: no memory is as large as half of it.
         (sum <= usize::MAX / 2).then_some(sum)
     }
+}
+
+/// Bytes of `count * a * b`, rounded up.
+#[inline(never)]
+fn section(count: usize, [a, b]: [usize; 2], alignment: usize) -> usize {
+    let more = alignment - 1;
+    count.saturating_mul(a).saturating_mul(b).saturating_add(more) & !more
 }
 
 /// The greatest number of draws of the artifact's rule, which holds for the kind of draws that it was
@@ -283,6 +289,7 @@ impl<'w> Buffers<'w> {
 }
 
 /// `count` elements at the start of the next section.
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn take<'w, T: bytemuck::Pod>(
     next: &mut dyn FnMut() -> Option<&'w mut [u8]>,
     count: usize,

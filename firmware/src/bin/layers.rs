@@ -8,7 +8,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hio;
 use stf_bnn::{Input, Pass, Predictor};
 use stf_firmware::{
-    CONFIG, INPUT_VALUES, OPERATORS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model,
+    CONFIG, EMPTY, INPUT_VALUES, OPERATORS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model,
     stack_bytes, succeed,
 };
 
@@ -21,11 +21,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     static INPUT: [u8; INPUT_VALUES] = [99; INPUT_VALUES];
-    let mut place = None;
+    let mut place = EMPTY;
     let Some(model) = model(&mut place) else { fail("the embedded model is damaged") };
-    let Ok(mut predictor) = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS) else {
-        fail("no predictor")
-    };
+    let mut made = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS);
+    let Ok(predictor) = &mut made else { fail("no predictor") };
     count_from_here();
     let traced = predictor.trace(Input::U8(&INPUT), Pass::Mean, |_, _, _| {
         count_to_here();

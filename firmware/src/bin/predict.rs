@@ -9,7 +9,7 @@
 use core::hint::black_box;
 use cortex_m_rt::entry;
 use stf_bnn::{Input, Predictor};
-use stf_firmware::{CONFIG, INPUT_VALUES, OPERATORS, WORKSPACE_BYTES, model};
+use stf_firmware::{CONFIG, EMPTY, INPUT_VALUES, OPERATORS, WORKSPACE_BYTES, model};
 
 unsafe extern "C" {
     /// Defined nowhere.
@@ -25,11 +25,11 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     static mut INPUT: [u8; INPUT_VALUES] = [0; INPUT_VALUES];
-    let mut place = None;
-    if let Some(model) = model(&mut place)
-        && let Ok(mut predictor) = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS)
-    {
-        loop {
+    let mut place = EMPTY;
+    if let Some(model) = model(&mut place) {
+        // Used where it is made: neither is moved, so that the stack holds each once.
+        let mut made = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS);
+        while let Ok(predictor) = &mut made {
             // An input and a result that the compiler may not foresee.
             black_box(predictor.predict(Input::U8(black_box(INPUT))).is_ok());
         }

@@ -21,6 +21,7 @@ use crate::artifact::{Clamp, Layer, Window};
 use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
 use conv::Out;
 use fallback::Shape;
+pub(in crate::kernels) use ops::sqrt;
 
 /// Proof that this core has the DSP extension and an FPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,51 @@ fn each_image(
     Some(())
 }
 
+/// A convolution by [`conv`]'s bands; `None` if they do not serve it.
+#[inline(never)]
+fn banded(
+    conv: &Conv<'_>,
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: &mut Output<'_>,
+) -> Option<()> {
+    let &Filter { values, bias, multiplier, .. } = filter;
+    match output {
+        Output::Int8 { y, zero_point, clamp } => {
+            let zero_point = *zero_point;
+            each_image(conv, y, &mut |conv, y| {
+                conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
+            })?;
+            elementwise::clamp(y, *clamp);
+            Some(())
+        }
+        // A first layer has one image, whatever the number of draws.
+        Output::Sums(acc) if conv.input.len() as u64 == conv.x.len() => {
+            conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
+        }
+        Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
+            noisy::conv2d(conv, filter, scratch, noisy)
+        }
+        _ => None,
+    }
+}
+
+/// A depthwise convolution by [`depthwise`]'s planes; `None` if they do not serve it.
+#[inline(never)]
+fn planes(
+    conv: &Conv<'_>,
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: &mut Output<'_>,
+) -> Option<()> {
+    let &Filter { values, bias, multiplier, .. } = filter;
+    let Output::Int8 { y, zero_point, clamp } = output else { return None };
+    let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
+    each_image(conv, y, &mut |conv, y| depthwise::depthwise(conv, values, scratch, &to, y))?;
+    elementwise::clamp(y, *clamp);
+    Some(())
+}
+
 impl Isa for Dsp {
     fn name(self) -> &'static str {
         "cortex-m-dsp"
@@ -64,50 +110,38 @@ impl Isa for Dsp {
     }
 
     fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
-        let &Filter { values, bias, multiplier, .. } = filter;
-        let done = match &mut output {
-            Output::Int8 { y, zero_point, clamp } => {
-                let zero_point = *zero_point;
-                let done = each_image(conv, y, &mut |conv, y| {
-                    conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
-                });
-                elementwise::clamp(y, *clamp);
-                done
-            }
-            // A first layer has one image, whatever the number of draws.
-            Output::Sums(acc) if conv.input.len() as u64 == conv.x.len() => {
-                conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
-            }
-            Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
-                noisy::conv2d(conv, filter, scratch, noisy)
-            }
-            _ => None,
-        };
-        if done.is_none() {
+        if banded(conv, filter, scratch, &mut output).is_none() {
             Shape { conv: *conv, depthwise: false }.run(filter, &mut output);
         }
     }
 
+    fn conv2d_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+        // `None` is a slice that is too short: the artifact's check excludes it.
+        let _ = banded(conv, filter, scratch, &mut output);
+    }
+
     fn depthwise(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
-        let &Filter { values, bias, multiplier, .. } = filter;
-        let done = match &mut output {
-            Output::Int8 { y, zero_point, clamp } => {
-                let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
-                let done = each_image(conv, y, &mut |conv, y| {
-                    depthwise::depthwise(conv, values, scratch, &to, y)
-                });
-                elementwise::clamp(y, *clamp);
-                done
-            }
-            _ => None,
-        };
-        if done.is_none() {
+        if planes(conv, filter, scratch, &mut output).is_none() {
             Shape { conv: *conv, depthwise: true }.run(filter, &mut output);
         }
     }
 
+    fn depthwise_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        mut output: Output<'_>,
+    ) {
+        let _ = planes(conv, filter, scratch, &mut output);
+    }
+
     fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], mut output: Output<'_>) {
-        dense::run(dense, filter, &mut output);
+        // `None` is a slice that is too short: the artifact's check excludes it.
+        let _ = match &mut output {
+            Output::Real(values) => dense::real(dense, filter, values),
+            _ => dense::run(dense, filter, &mut output),
+        };
     }
 
     fn max_pool(self, conv: &Conv<'_>, y: &mut [i8]) {
