@@ -16,6 +16,7 @@ use crate::kernels::Conv;
 
 impl Plan {
     /// Expands the input under the band at `[row, column]`.
+    #[inline(never)]
     fn expand(&self, conv: &Conv<'_>, at: [usize; 2], rows: &mut [i16]) {
         let (Some(height), Some(pitch)) = (self.span(0, self.band[0]), self.row_values()) else { return };
         let zero_point = conv.x.zero_point.into();
@@ -48,6 +49,7 @@ impl Plan {
     }
 
     /// Copies each window of the band in one piece.
+    #[inline(never)]
     fn gather(&self, rows: &[i16], patches: &mut [i16]) -> Option<()> {
         let pitch = self.row_values()?;
         // A dilated line is as many lines of one tap.
@@ -210,7 +212,7 @@ impl Out<'_> {
 /// A band of output pixels whose input is expanded.
 #[derive(Debug)]
 pub(super) struct Expanded<'a> {
-    plan: Plan,
+    plan: &'a Plan,
     /// Row and column of its first pixel.
     at: [usize; 2],
     rows: &'a [i16],
@@ -221,7 +223,7 @@ pub(super) struct Expanded<'a> {
 impl Expanded<'_> {
     /// One pair of channels, weights `[channels, kernel_h, kernel_w, x.channels]`.
     pub(super) fn run(&mut self, weights: &[i8], pair: Pair, out: &mut Out<'_>) -> Option<()> {
-        let plan = &self.plan;
+        let plan = self.plan;
         let row = plan.kernel[0] * plan.kernel[1] * plan.channels;
         let [a, b] = [pair.first, pair.second()].map(|c| weights.get(c * row..(c + 1) * row));
         if plan.direct {
@@ -266,20 +268,21 @@ pub(super) fn bands(
     scratch: &mut [i16],
     each: &mut dyn FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
 ) -> Option<()> {
-    let full = Plan::new(&conv.x, &conv.y, &conv.window)?;
+    let mut plan = Plan::new(&conv.x, &conv.y, &conv.window)?;
     let misaligned = (scratch.as_ptr().addr() / 2) % 2;
-    let (w, rest) = scratch.get_mut(misaligned..)?.split_at_mut_checked(full.weights_values())?;
-    let (rows, patches) = rest.split_at_mut_checked(full.rows_values()?)?;
+    let (w, rest) = scratch.get_mut(misaligned..)?.split_at_mut_checked(plan.weights_values())?;
+    let (rows, patches) = rest.split_at_mut_checked(plan.rows_values()?)?;
     let channels = usize::from(conv.y.channels);
-    for row in (0..full.y[0]).step_by(full.band[0].max(1)) {
-        for column in (0..full.y[1]).step_by(full.band[1].max(1)) {
-            let band = [full.band[0].min(full.y[0] - row), full.band[1].min(full.y[1] - column)];
-            let plan = Plan { band, ..full };
+    let [height, width] = plan.band;
+    for row in (0..plan.y[0]).step_by(height.max(1)) {
+        plan.band[0] = height.min(plan.y[0] - row);
+        for column in (0..plan.y[1]).step_by(width.max(1)) {
+            plan.band[1] = width.min(plan.y[1] - column);
             plan.expand(conv, [row, column], rows);
             if !plan.direct {
                 plan.gather(rows, patches)?;
             }
-            let mut expanded = Expanded { plan, at: [row, column], rows, patches, w };
+            let mut expanded = Expanded { plan: &plan, at: [row, column], rows, patches, w };
             for first in (0..channels).step_by(2) {
                 each(&mut expanded, Pair { first, of: channels })?;
             }

@@ -63,13 +63,17 @@ fn sums(
     for image in 0..input.len().checked_div(inputs)? {
         let x = input.get(image * inputs..(image + 1) * inputs)?;
         for first in (0..outputs).step_by(ROWS) {
-            let both = weights.map(|weights| {
-                let Some(weights) = weights else { return [0; ROWS] };
-                // Behind the last output the last row again, whose result is not kept.
-                let row = |index: usize| (first + index).min(outputs - 1) * inputs;
-                let rows = [0, 1, 2, 3].map(|index| weights.get(row(index)..row(index) + inputs));
-                dots(x, zero_point, rows.map(Option::unwrap_or_default))
-            });
+            let mut both = [[0; ROWS]; 2];
+            for (sums, weights) in both.iter_mut().zip(weights) {
+                let Some(weights) = weights else { break };
+                let mut rows: [&[i8]; ROWS] = [&[]; ROWS];
+                for (index, row) in rows.iter_mut().enumerate() {
+                    // Behind the last output the last row again, whose result is not kept.
+                    let start = (first + index).min(outputs - 1) * inputs;
+                    *row = weights.get(start..start + inputs)?;
+                }
+                *sums = dots(x, zero_point, rows);
+            }
             for (channel, (sum, mean)) in (first..outputs).zip(both[0].into_iter().zip(both[1])) {
                 each(image * outputs + channel, channel, [sum, mean])?;
             }
