@@ -5,6 +5,7 @@ use super::{exp, ln};
 /// Replaces logits by `softmax(logits / temperature)`.
 ///
 /// The greatest is subtracted first, so that finite logits never overflow.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn softmax(logits: &mut [f32], temperature: f32) {
     logits.iter_mut().for_each(|z| *z /= temperature);
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

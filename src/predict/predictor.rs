@@ -266,6 +266,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Adds the outputs of the first `count` lanes.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
         let manifest = self.model.manifest();
         let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
@@ -357,16 +358,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(())
     }
 
-    /// The pass without noise, in the first lane.
-    fn run_mean(&mut self) -> Option<()> {
-        let (mut layers, mut packed) = (self.model.layers(), 0);
-        for index in 0..layers.len() {
-            let layer = self.layer(index, &mut layers)?;
-            self.run_layer(index, &layer, &mut packed, 1)?;
-        }
-        Some(())
-    }
-
     /// Layer `index`: as it is kept, or the next of the artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
@@ -375,12 +366,23 @@ impl<'m, 'w> Predictor<'m, 'w> {
         }
     }
 
+    /// The pass without noise, in the first lane.
+    fn run_mean(&mut self) -> Option<()> {
+        self.run_lanes(None, 1)
+    }
+
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
+        self.run_lanes(Some(start).filter(|_| self.first.is_some()), count)
+    }
+
+    /// Passes side by side, with the noise of these draws or without.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn run_lanes(&mut self, start: Option<u16>, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
             let layer = self.layer(index, &mut layers)?;
-            if index == 0 && self.first.is_some() {
+            if let (0, Some(start)) = (index, start) {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
                 while lane < count {

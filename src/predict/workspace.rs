@@ -96,7 +96,9 @@ impl Layout {
         }
         // Squares are two images, of high and of low bytes.
         let tile = usize::from(layout.tile).max(if layout.squares > 0 { 2 } else { 1 });
-        layout.scratch = model.layers().map(|layer| kernels.scratch_values(&layer, tile)).max().unwrap_or(0);
+        for layer in model.layers() {
+            layout.scratch = layout.scratch.max(kernels.scratch_values(&layer, tile));
+        }
         Ok(layout)
     }
 

@@ -125,7 +125,9 @@ pub(super) fn average(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mu
         let (words, rest) = y.as_chunks_mut::<4>();
         let tail = words.len() * 4;
         for (index, y) in words.iter_mut().enumerate() {
-            *y = sums(taps, input, index * 4).map(mean);
+            for (y, sum) in y.iter_mut().zip(sums(taps, input, index * 4)) {
+                *y = mean(sum);
+            }
         }
         for (index, y) in rest.iter_mut().enumerate() {
             let mut sum = 0;
