@@ -23,6 +23,7 @@ impl Layer {
     }
 
     /// What [`Self::input`], [`Self::second_input`] and [`Self::output`] are.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub(crate) fn tensors(&self) -> (&Tensor, Option<&Tensor>, Option<&Tensor>) {
         match self {
             Self::Conv2d { input, output, .. }
@@ -42,6 +43,7 @@ impl Layer {
 
     /// Its weights, if it has any.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub const fn weights(&self) -> Option<Weights> {
         match *self {
             Self::Conv2d { weights, .. }
@@ -54,6 +56,7 @@ impl Layer {
 
     /// Bounds of its int8 results, if it has any.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn clamp(&self) -> Option<Clamp> {
         match *self {
             Self::Conv2d { clamp, .. }

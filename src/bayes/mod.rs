@@ -57,13 +57,14 @@ impl<'m> FirstLayer<'m> {
     }
 
     /// The quantized input.
-    fn x(&self) -> Tensor {
-        self.layer.input()
+    fn x(&self) -> &Tensor {
+        self.layer.tensors().0
     }
 
     /// The activations, which a layer that can be Bayesian has.
-    pub(crate) fn y(&self) -> Tensor {
-        self.layer.output().unwrap_or(self.layer.input())
+    pub(crate) fn y(&self) -> &Tensor {
+        let (x, _, y) = self.layer.tensors();
+        y.unwrap_or(x)
     }
 
     /// The bounds of the activations.
@@ -169,7 +170,7 @@ impl<'m> FirstLayer<'m> {
 
     /// This layer for inputs that are bytes from -128 on.
     fn of_bytes(&self) -> Layer {
-        let input = Tensor { zero_point: i8::MIN, ..self.x() };
+        let input = Tensor { zero_point: i8::MIN, ..*self.x() };
         match self.layer {
             Layer::Dense { output, weights, clamp, .. } => Layer::Dense { input, output, weights, clamp },
             other => other,

@@ -5,7 +5,8 @@ use crate::artifact::{Layer, Model, Weights};
 use crate::kernels::{Conv, Dense, Filter, Kernels, Output};
 
 fn conv<'a>(layer: &Layer, input: &'a [i8]) -> Option<Conv<'a>> {
-    Some(Conv { input, x: layer.input(), y: layer.output()?, window: layer.window()? })
+    let (x, _, y) = layer.tensors();
+    Some(Conv { input, x: *x, y: *y?, window: layer.window()? })
 }
 
 /// See [`Kernels::conv2d`].
@@ -69,7 +70,7 @@ pub(super) fn dense(
     scratch: &mut [i16],
     output: Output<'_>,
 ) -> Option<()> {
-    let x = layer.input();
+    let x = layer.tensors().0;
     let (inputs, outputs) = ((x.len() as usize).max(1), layer.out_channels() as usize);
     kernels.dense(&Dense { input, inputs, outputs, zero_point: x.zero_point }, filter, scratch, output);
     Some(())
@@ -79,9 +80,10 @@ pub(super) fn dense(
 pub(super) fn run(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let weights = layer.weights()?;
     let filter = filter(step.model, &weights, frame.packed);
-    let (y, clamp) = (layer.output()?, layer.clamp()?);
+    let ((x, _, y), clamp) = (layer.tensors(), layer.clamp()?);
+    let y = y?;
     let zero_point = y.zero_point;
-    let (x, y, scratch) = frame.ends(step.first, &layer.input(), &y)?;
+    let (x, y, scratch) = frame.ends(step.first, x, y)?;
     let output = Output::Int8 { y, zero_point, clamp };
     step.run_weighted(layer, x, &filter, scratch, output)
 }
@@ -90,7 +92,7 @@ pub(super) fn run(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Opti
 pub(super) fn dense_output(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let weights = layer.weights()?;
     let filter = filter(step.model, &weights, frame.packed);
-    let (x, outputs, scratch) = frame.to_outputs(step.first, &layer.input())?;
+    let (x, outputs, scratch) = frame.to_outputs(step.first, layer.tensors().0)?;
     dense(layer, step.kernels, x, &filter, scratch, Output::Real(outputs))
 }
 

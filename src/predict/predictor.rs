@@ -432,7 +432,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let y = first.y();
         let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
-        let lanes = buffers.arena.get_mut(layers::range(&y, tile, tile))?;
+        let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
         let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
         let this = lanes.next()?;
         if negate && self.twin_of == Some(stream) {
