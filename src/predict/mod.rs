@@ -6,6 +6,7 @@
 mod adaptive;
 mod config;
 mod input;
+mod noise;
 mod predictor;
 mod steps;
 mod summary;

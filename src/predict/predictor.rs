@@ -3,12 +3,13 @@
 use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
+use super::noise::Noise;
 use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
 use crate::bayes::{FirstLayer, Halves, Squares};
-use crate::kernels::{Kernels, PACK, STREAMS};
+use crate::kernels::{Kernels, PACK};
 use crate::layers::weighted::pack;
 use crate::layers::{self, Frame, Operators, Step};
 
@@ -105,22 +106,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         workspace: &'w mut [u8],
         operators: &'m Operators,
     ) -> Result<Self, ConfigError> {
-        // Completed where it is returned: a second copy would take a device's stack.
-        let mut made = Self::assemble(model, config, workspace, operators);
-        if let Ok(predictor) = &mut made {
-            predictor.pack_variances();
-            predictor.draw_fixed();
-        }
-        made
-    }
-
-    #[inline(never)]
-    fn assemble(
-        model: &'m Model<'m>,
-        config: Config,
-        workspace: &'w mut [u8],
-        operators: &'m Operators,
-    ) -> Result<Self, ConfigError> {
         if let Some((layer, operator)) = operators.missing(model) {
             return Err(ConfigError::Operator { layer, operator });
         }
@@ -131,7 +116,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if found < expected {
             return Err(too_short);
         }
-        let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
+        let mut buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
         let kernels = config.kernels();
         if PACK {
             pack(model, kernels, buffers.packed);
@@ -140,6 +125,10 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         let first = if layout.streams > 0 { FirstLayer::new(model) } else { None };
+        if let Some(first) = &first {
+            let noise = Noise { first, layout: &layout, operators, kernels, seed: config.seed };
+            noise.prepare(&config, &mut buffers);
+        }
         let (counter, drawn, twin_of) = (0, None, None);
         Ok(Self { model, operators, config, kernels, layout, first, counter, drawn, twin_of, buffers })
     }
@@ -468,23 +457,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(if beside { 2 } else { 1 })
     }
 
-    /// Packs the variances of noise per output, for kernels that do.
-    fn pack_variances(&mut self) {
-        if let (Some(first), false) = (&self.first, !PACK || self.buffers.squares.is_empty()) {
-            let (values, packed) = (&mut *self.buffers.noise_weights, &mut *self.buffers.packed_noise);
-            first.pack_variances(self.kernels, values, packed);
-        }
-    }
-
-    /// Draws all streams of a predictor with fixed draws.
-    fn draw_fixed(&mut self) {
-        if self.config.draws == Draws::Fixed {
-            for stream in (0..self.layout.streams).step_by(self.layout.group().into()) {
-                self.fill_slots(stream.into(), stream.into(), self.layout.streams - stream);
-            }
-        }
-    }
-
     /// Makes sure that the noise of a stream of this prediction is in memory; returns its slot.
     fn draw_stream(&mut self, stream: u16) -> usize {
         if self.config.draws == Draws::Fixed {
@@ -495,42 +467,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let start = stream - within;
         let absolute = self.counter.wrapping_mul(streams.into()).wrapping_add(start.into());
         if self.drawn != Some(absolute) {
-            self.fill_slots(0, absolute, streams - start);
+            let Self { layout, operators, kernels, .. } = self;
+            if let Some(first) = &self.first {
+                let noise = Noise { first, layout, operators, kernels: *kernels, seed: self.config.seed };
+                noise.fill_slots(&mut self.buffers, 0, absolute, streams - start);
+            }
             self.drawn = Some(absolute);
         }
         within.into()
-    }
-
-    /// Draws a group of streams, or the `left` ones that there are, into as many slots from `slot` on.
-    fn fill_slots(&mut self, slot: usize, stream: u64, left: u16) {
-        let count = usize::from(self.layout.group().min(left));
-        let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
-        let Layout { noise_weights, noise_outputs, packed_noise, .. } = self.layout;
-        let seed = self.config.seed;
-        match first.kind() {
-            NoiseKind::Outputs => {
-                let Some(noise) = self.operators.output_noise() else { return };
-                for i in 0..count {
-                    let eps = (slot + i) * noise_outputs..(slot + i + 1) * noise_outputs;
-                    let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
-                    (noise.draw)(seed, stream.wrapping_add(i as u64), eps);
-                }
-            }
-            NoiseKind::Weights if PACK && packed_noise > 0 => {
-                let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
-                first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
-                let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
-                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
-                    let noise = first.noise_filter(noise, &[]);
-                    self.kernels.pack(&first.layer, &noise, packed);
-                }
-            }
-            NoiseKind::Weights => {
-                let weights = slot * noise_weights..(slot + count) * noise_weights;
-                let weights = buffers.noise_weights.get_mut(weights).unwrap_or_default();
-                first.draw_weights(self.kernels, seed, &[stream], weights);
-            }
-        }
     }
 }
 
