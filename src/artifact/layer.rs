@@ -1,7 +1,7 @@
 //! What every kind of layer has: inputs, an output, weights, a cost.
 
 use super::manifest::{Clamp, Layer, Tensor, Weights};
-use super::names::names;
+use crate::names::names;
 
 impl Layer {
     /// The first tensor it reads.

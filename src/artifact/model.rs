@@ -152,7 +152,10 @@ impl<'a> Model<'a> {
     }
 
     /// Checks what lies behind the header.
-    pub(super) fn from_sections(sections: &Sections<'a>, facts: Option<Facts>) -> Result<Self, ArtifactError> {
+    pub(super) fn from_sections(
+        sections: &Sections<'a>,
+        facts: Option<Facts>,
+    ) -> Result<Self, ArtifactError> {
         let mut model = Self::new(sections);
         match model.load(sections.manifest, facts) {
             Ok(()) => Ok(model),

@@ -1,35 +1,6 @@
 //! Fields and rules that an artifact can violate, as codes: their words are linked only where they are shown.
 
-macro_rules! names {
-    ($(#[$doc:meta])* $type:ident { $($variant:ident = $name:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-        #[non_exhaustive]
-        #[repr(u8)]
-        pub enum $type {
-            $(#[doc = $name] $variant,)*
-        }
-
-        impl $type {
-            /// In words.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-        }
-
-        impl core::fmt::Display for $type {
-            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-pub(super) use names;
+use crate::names::names;
 
 names! {
     /// A field, in the names of [`super::manifest`], or what follows from some.

@@ -146,9 +146,7 @@ impl Operators {
 
     /// The first layer that these do not run.
     pub(crate) fn missing(&self, model: &Model<'_>) -> Option<(u16, Operator)> {
-        let runs = |layer: &Layer| {
-            self.has(layer.operator()) && (self.any_shape || Kernels::serves(layer))
-        };
+        let runs = |layer: &Layer| self.has(layer.operator()) && (self.any_shape || Kernels::serves(layer));
         let mut layers = (0..).zip(model.layers());
         layers.find(|(_, layer)| !runs(layer)).map(|(index, layer)| (index, layer.operator()))
     }

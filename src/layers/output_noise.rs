@@ -1,8 +1,8 @@
 //! Noise of a dense first layer drawn per output: what the variances of its weights give for this input.
 
 use crate::artifact::Clamp;
-use crate::{kernels, number};
 use crate::random::Gaussian;
+use crate::{kernels, number};
 
 /// Standard deviation of each output's noise for this input, in output steps per `eps`.
 ///

@@ -2,6 +2,7 @@
 
 use crate::artifact::{Model, Operator};
 use crate::kernels::Kernels;
+use crate::names::names;
 use core::fmt;
 
 /// How many passes a prediction averages.
@@ -92,6 +93,16 @@ impl Default for Config {
     }
 }
 
+names! {
+    /// What adaptive samples need.
+    AdaptiveNeed {
+        Rule = "an artifact with an adaptive rule",
+        Fresh = "fresh draws",
+        Antithetic = "antithetic draws",
+        NotAntithetic = "draws that are not antithetic",
+    }
+}
+
 /// Why a predictor cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -107,7 +118,7 @@ pub enum ConfigError {
     /// Adaptive samples that the artifact's rule does not cover.
     Adaptive {
         /// What is missing.
-        expected: &'static str,
+        expected: AdaptiveNeed,
     },
     /// A layer whose operator is not among those that the program holds.
     Operator {

@@ -15,7 +15,7 @@ mod threads;
 mod workspace;
 
 pub use adaptive::{Checks, Decision};
-pub use config::{Config, ConfigError, Draws, Samples};
+pub use config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};
 pub use summary::{Classification, Prediction};

@@ -391,12 +391,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
         *packed += self.kernels.packed_bytes(layer);
         let buffers = &mut self.buffers;
         let draws = usize::from(draws);
-        let step = Step {
-            model: self.model,
-            kernels: self.kernels,
-            operators: self.operators,
-            first: index == 0,
-        };
+        let step =
+            Step { model: self.model, kernels: self.kernels, operators: self.operators, first: index == 0 };
         let mut frame = Frame {
             input: buffers.input,
             arena: buffers.arena,

@@ -1,6 +1,6 @@
 //! The caller's memory, cut into typed buffers.
 
-use super::config::{Config, ConfigError, Draws, Samples};
+use super::config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
 use super::steps::WORDS;
 use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
@@ -216,10 +216,10 @@ fn section(count: usize, [a, b]: [usize; 2], alignment: usize) -> usize {
 fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, ConfigError> {
     let Manifest { posterior: Some(_), adaptive, .. } = model.manifest() else { return Ok(None) };
     let expected = match adaptive {
-        None => "an artifact with an adaptive rule",
-        Some(_) if config.draws == Draws::Fixed => "fresh draws",
-        Some(rule) if rule.antithetic && !config.antithetic => "antithetic draws",
-        Some(rule) if config.antithetic && !rule.antithetic => "draws that are not antithetic",
+        None => AdaptiveNeed::Rule,
+        Some(_) if config.draws == Draws::Fixed => AdaptiveNeed::Fresh,
+        Some(rule) if rule.antithetic && !config.antithetic => AdaptiveNeed::Antithetic,
+        Some(rule) if config.antithetic && !rule.antithetic => AdaptiveNeed::NotAntithetic,
         Some(rule) => return Ok(Some(rule.samples_max)),
     };
     Err(ConfigError::Adaptive { expected })

@@ -74,7 +74,11 @@ impl Shape {
     /// Whether `bias + sum |weight| * reach` fits an i32 for every channel. Without `std` both uses share its
     /// code.
     fn fits(self, bias: &[i32], reach: u32, magnitude: impl Fn(usize) -> u32) -> bool {
-        if cfg!(feature = "std") { self.sums_fit(bias, reach, magnitude) } else { self.shared(bias, reach, &magnitude) }
+        if cfg!(feature = "std") {
+            self.sums_fit(bias, reach, magnitude)
+        } else {
+            self.shared(bias, reach, &magnitude)
+        }
     }
 
     #[inline(never)]

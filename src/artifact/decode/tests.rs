@@ -42,12 +42,8 @@ impl Dice {
 
     fn layer(&mut self, kind: usize) -> Layer {
         let [input, b, output] = [(); 3].map(|()| self.tensor());
-        let window = Window {
-            kernel: self.pair(),
-            stride: self.pair(),
-            dilation: self.pair(),
-            pad: self.pair(),
-        };
+        let window =
+            Window { kernel: self.pair(), stride: self.pair(), dilation: self.pair(), pad: self.pair() };
         let weights = Weights { values: self.blob(), bias: self.blob(), multiplier: self.blob() };
         let clamp = Clamp { min: self.bits() as i8, max: self.bits() as i8 };
         let (multiplier_a, multiplier_b) = (self.f32(), self.f32());
@@ -63,9 +59,15 @@ impl Dice {
             8 => Layer::Dequantize { input },
             9 => Layer::Sub { a: input, b, output, multiplier_a, multiplier_b, clamp },
             10 => Layer::Mul { a: input, b, output, multiplier: multiplier_a, clamp },
-            11 => {
-                Layer::Concat { a: input, b, output, axis: self.bits() as u8, multiplier_a, multiplier_b, clamp }
-            }
+            11 => Layer::Concat {
+                a: input,
+                b,
+                output,
+                axis: self.bits() as u8,
+                multiplier_a,
+                multiplier_b,
+                clamp,
+            },
             _ => Layer::Pad { input, output, begin: self.pair() },
         }
     }
@@ -81,8 +83,12 @@ impl Dice {
     }
 
     fn score(&mut self) -> Score {
-        let all =
-            [Score::MaxProbability, Score::PredictiveEntropy, Score::ExpectedEntropy, Score::MutualInformation];
+        let all = [
+            Score::MaxProbability,
+            Score::PredictiveEntropy,
+            Score::ExpectedEntropy,
+            Score::MutualInformation,
+        ];
         all[self.bits() as usize % 4]
     }
 
@@ -112,11 +118,7 @@ impl Dice {
                 log_var_step: dice.f32(),
                 table: dice.blob(),
                 noise_multiplier: dice.blob(),
-                prior: Prior {
-                    mean_is_map: dice.chance(),
-                    prior_sigma: dice.f32(),
-                    temperature: dice.f32(),
-                },
+                prior: Prior { mean_is_map: dice.chance(), prior_sigma: dice.f32(), temperature: dice.f32() },
             }),
             temperature: self.f32(),
             adaptive: self.some(|dice| Adaptive {

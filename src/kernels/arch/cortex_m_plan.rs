@@ -140,11 +140,7 @@ pub(in crate::kernels) const COLUMNS: usize = 32;
 pub(in crate::kernels) const PLANES: usize = 4;
 
 /// Stride and output rows of a depthwise band; `None` for a layer that is left to the reference.
-pub(in crate::kernels) const fn depthwise(
-    x: &Tensor,
-    y: &Tensor,
-    window: &Window,
-) -> Option<(usize, usize)> {
+pub(in crate::kernels) const fn depthwise(x: &Tensor, y: &Tensor, window: &Window) -> Option<(usize, usize)> {
     let (kernel, stride, dilation) = (window.kernel, window.stride[0], window.dilation);
     let square = kernel[0] == 3 && kernel[1] == 3 && stride == window.stride[1];
     let dense = dilation[0] == 1 && dilation[1] == 1 && (stride == 1 || stride == 2);

@@ -57,12 +57,7 @@ fn each_image(
 
 /// A convolution by [`conv`]'s bands; `None` if they do not serve it.
 #[inline(never)]
-fn banded(
-    conv: &Conv<'_>,
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: &mut Output<'_>,
-) -> Option<()> {
+fn banded(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mut Output<'_>) -> Option<()> {
     let &Filter { values, bias, multiplier, .. } = filter;
     match output {
         Output::Int8 { y, zero_point, clamp } => {
@@ -74,10 +69,10 @@ fn banded(
             Some(())
         }
         // A first layer has one image, whatever the number of draws.
-        Output::Sums(acc) if conv.input.len() as u64 == conv.x.len() => {
+        Output::Sums(acc) if conv.input.len() == conv.x.len() as usize => {
             conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
         }
-        Output::Noisy(noisy) if conv.input.len() as u64 == conv.x.len() => {
+        Output::Noisy(noisy) if conv.input.len() == conv.x.len() as usize => {
             noisy::conv2d(conv, filter, scratch, noisy)
         }
         _ => None,
@@ -86,12 +81,7 @@ fn banded(
 
 /// A depthwise convolution by [`depthwise`]'s planes; `None` if they do not serve it.
 #[inline(never)]
-fn planes(
-    conv: &Conv<'_>,
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: &mut Output<'_>,
-) -> Option<()> {
+fn planes(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mut Output<'_>) -> Option<()> {
     let &Filter { values, bias, multiplier, .. } = filter;
     let Output::Int8 { y, zero_point, clamp } = output else { return None };
     let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
@@ -115,7 +105,13 @@ impl Isa for Dsp {
         }
     }
 
-    fn conv2d_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+    fn conv2d_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        mut output: Output<'_>,
+    ) {
         // `None` is a slice that is too short: the artifact's check excludes it.
         let _ = banded(conv, filter, scratch, &mut output);
     }

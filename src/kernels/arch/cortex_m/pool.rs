@@ -1,7 +1,7 @@
 //! Pooling, four channels a word.
 
-use super::{axis, each_image};
 use super::ops::{max8, sxtab16, sxtab16_odd};
+use super::{axis, each_image};
 use crate::artifact::Clamp;
 use crate::kernels::Conv;
 use crate::number::requantize;
