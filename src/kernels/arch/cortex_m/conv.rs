@@ -17,9 +17,8 @@ use crate::kernels::Conv;
 impl Plan {
     /// Expands the input under the band at `[row, column]`.
     #[inline(never)]
-    fn expand(&self, conv: &Conv<'_>, at: [usize; 2], rows: &mut [i16]) {
+    fn expand(&self, input: &[i8], zero_point: i16, at: [usize; 2], rows: &mut [i16]) {
         let (Some(height), Some(pitch)) = (self.span(0, self.band[0]), self.row_values()) else { return };
-        let zero_point = conv.x.zero_point.into();
         let start = [
             (at[0] * self.stride[0]) as isize - self.pad[0] as isize,
             (at[1] * self.stride[1]) as isize - self.pad[1] as isize,
@@ -32,7 +31,7 @@ impl Plan {
             let inside = (self.x[1].saturating_sub(first) * self.channels).min(pitch - left);
             let from = (row as usize).wrapping_mul(self.x[1]).wrapping_add(first).wrapping_mul(self.channels);
             let outside = row < 0 || row as usize >= self.x[0] || inside == 0;
-            let (Some(from), false) = (conv.input.get(from..from.wrapping_add(inside)), outside) else {
+            let (Some(from), false) = (input.get(from..from.wrapping_add(inside)), outside) else {
                 to.fill(0);
                 continue;
             };
@@ -260,11 +259,12 @@ impl Expanded<'_> {
     }
 }
 
-/// Calls `each` for every band of one image and every pair of channels. `None` if this module does not
+/// Calls `each` for every band of one image, `input`, and every pair of channels. `None` if this module does not
 /// run the layer, or a slice is too short.
 #[inline(never)]
 pub(super) fn bands(
     conv: &Conv<'_>,
+    input: &[i8],
     scratch: &mut [i16],
     each: &mut dyn FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
 ) -> Option<()> {
@@ -278,7 +278,7 @@ pub(super) fn bands(
         plan.band[0] = height.min(plan.y[0] - row);
         for column in (0..plan.y[1]).step_by(width.max(1)) {
             plan.band[1] = width.min(plan.y[1] - column);
-            plan.expand(conv, [row, column], rows);
+            plan.expand(input, conv.x.zero_point.into(), [row, column], rows);
             if !plan.direct {
                 plan.gather(rows, patches)?;
             }
@@ -291,8 +291,14 @@ pub(super) fn bands(
     Some(())
 }
 
-/// One image; `None` as [`bands`].
+/// One image, `input`; `None` as [`bands`].
 #[inline(never)]
-pub(super) fn conv2d(conv: &Conv<'_>, weights: &[i8], scratch: &mut [i16], mut out: Out<'_>) -> Option<()> {
-    bands(conv, scratch, &mut |band, pair| band.run(weights, pair, &mut out))
+pub(super) fn conv2d(
+    conv: &Conv<'_>,
+    input: &[i8],
+    weights: &[i8],
+    scratch: &mut [i16],
+    mut out: Out<'_>,
+) -> Option<()> {
+    bands(conv, input, scratch, &mut |band, pair| band.run(weights, pair, &mut out))
 }

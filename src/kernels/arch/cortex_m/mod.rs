@@ -40,17 +40,17 @@ fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, 
     reference::axis(window, axis, at, size)
 }
 
-/// Calls `each` for every image and its outputs. `None` if one of the calls is, or a slice is too short.
+/// Calls `each` for every image's values and its outputs. `None` if one of the calls is, or a slice is too short.
 #[inline(never)]
 fn each_image(
     conv: &Conv<'_>,
     outputs: &mut [i8],
-    each: &mut dyn FnMut(&Conv<'_>, &mut [i8]) -> Option<()>,
+    each: &mut dyn FnMut(&[i8], &mut [i8]) -> Option<()>,
 ) -> Option<()> {
     let [x, y] = [conv.x, conv.y].map(|tensor| (tensor.len() as usize).max(1));
     for image in 0..conv.input.len().checked_div(x)? {
         let input = conv.input.get(image * x..(image + 1) * x)?;
-        each(&Conv { input, ..*conv }, outputs.get_mut(image * y..(image + 1) * y)?)?;
+        each(input, outputs.get_mut(image * y..(image + 1) * y)?)?;
     }
     Some(())
 }
@@ -62,15 +62,15 @@ fn banded(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mu
     match output {
         Output::Int8 { y, zero_point, clamp } => {
             let zero_point = *zero_point;
-            each_image(conv, y, &mut |conv, y| {
-                conv::conv2d(conv, values, scratch, Out::Values { y, bias, multiplier, zero_point })
+            each_image(conv, y, &mut |input, y| {
+                conv::conv2d(conv, input, values, scratch, Out::Values { y, bias, multiplier, zero_point })
             })?;
             elementwise::clamp(y, *clamp);
             Some(())
         }
         // A first layer has one image, whatever the number of draws.
         Output::Sums(acc) if conv.input.len() == conv.x.len() as usize => {
-            conv::conv2d(conv, values, scratch, Out::Sums { acc, bias })
+            conv::conv2d(conv, conv.input, values, scratch, Out::Sums { acc, bias })
         }
         Output::Noisy(noisy) if conv.input.len() == conv.x.len() as usize => {
             noisy::conv2d(conv, filter, scratch, noisy)
@@ -85,7 +85,7 @@ fn planes(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mu
     let &Filter { values, bias, multiplier, .. } = filter;
     let Output::Int8 { y, zero_point, clamp } = output else { return None };
     let to = depthwise::Requantize { bias, multiplier, zero_point: *zero_point };
-    each_image(conv, y, &mut |conv, y| depthwise::depthwise(conv, values, scratch, &to, y))?;
+    each_image(conv, y, &mut |input, y| depthwise::depthwise(conv, input, values, scratch, &to, y))?;
     elementwise::clamp(y, *clamp);
     Some(())
 }

@@ -18,7 +18,7 @@ pub(super) fn conv2d(
     let (sums, scratch) = scratch.get_mut(misaligned..)?.split_at_mut_checked(4 * BAND_SUMS)?;
     let sums: &mut [i32] = bytemuck::try_cast_slice_mut(sums).ok()?;
     let (noise_sums, mean_sums) = sums.split_at_mut_checked(BAND_SUMS)?;
-    bands(conv, scratch, &mut |band, pair| {
+    bands(conv, conv.input, scratch, &mut |band, pair| {
         band.run(noise.values, pair, &mut Out::Band { acc: noise_sums, bias: &[] })?;
         let (sums, multiplier) = match to.mean {
             Mean::Sums { sums, multiplier } => (sums, multiplier),

@@ -22,7 +22,7 @@ fn windows(conv: &Conv<'_>, y: &mut [i8], each: &mut dyn FnMut(&[i8], &Taps, &mu
     let Conv { x, y: to, window, .. } = conv;
     let (width, channels) = (usize::from(x.width), usize::from(x.channels).max(1));
     let [dilation_h, dilation_w] = window.dilation.map(usize::from);
-    let _ = each_image(conv, y, &mut |image, y| {
+    let _ = each_image(conv, y, &mut |input, y| {
         for row in 0..usize::from(to.height) {
             let (top, row_lo, row_hi) = axis(window, 0, row, x.height.into());
             let top = top.wrapping_add_unsigned(row_lo * dilation_h) as usize;
@@ -37,7 +37,7 @@ fn windows(conv: &Conv<'_>, y: &mut [i8], each: &mut dyn FnMut(&[i8], &Taps, &mu
                     column_step: dilation_w * channels,
                 };
                 let at = (row * usize::from(to.width) + column) * channels;
-                each(image.input, &taps, y.get_mut(at..at + channels)?);
+                each(input, &taps, y.get_mut(at..at + channels)?);
             }
         }
         Some(())
