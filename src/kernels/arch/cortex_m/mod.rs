@@ -41,11 +41,11 @@ fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, 
 }
 
 /// Calls `each` for every image's values and its outputs. `None` if one of the calls is, or a slice is too short.
-#[inline(never)]
-fn each_image(
+#[inline(always)]
+fn images(
     conv: &Conv<'_>,
     outputs: &mut [i8],
-    each: &mut dyn FnMut(&[i8], &mut [i8]) -> Option<()>,
+    mut each: impl FnMut(&[i8], &mut [i8]) -> Option<()>,
 ) -> Option<()> {
     let [x, y] = [conv.x, conv.y].map(|tensor| (tensor.len() as usize).max(1));
     for image in 0..conv.input.len().checked_div(x)? {
@@ -55,6 +55,16 @@ fn each_image(
     Some(())
 }
 
+/// As [`images`], once in the program.
+#[inline(never)]
+fn each_image(
+    conv: &Conv<'_>,
+    outputs: &mut [i8],
+    each: &mut dyn FnMut(&[i8], &mut [i8]) -> Option<()>,
+) -> Option<()> {
+    images(conv, outputs, each)
+}
+
 /// A convolution by [`conv`]'s bands; `None` if they do not serve it.
 #[inline(never)]
 fn banded(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mut Output<'_>) -> Option<()> {
@@ -62,7 +72,8 @@ fn banded(conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: &mu
     match output {
         Output::Int8 { y, zero_point, clamp } => {
             let zero_point = *zero_point;
-            each_image(conv, y, &mut |input, y| {
+            // Inline: two frames less under the deepest ones.
+            images(conv, y, |input, y| {
                 conv::conv2d(conv, input, values, scratch, Out::Values { y, bias, multiplier, zero_point })
             })?;
             elementwise::clamp(y, *clamp);
