@@ -42,14 +42,14 @@ pub(crate) struct Squares<'a> {
 pub(crate) struct FirstLayer<'m> {
     model: &'m Model<'m>,
     posterior: &'m Posterior,
-    pub(crate) layer: Layer,
+    pub(crate) layer: &'m Layer,
 }
 
 impl<'m> FirstLayer<'m> {
-    /// `None` for a plain model.
-    pub(crate) fn new(model: &'m Model<'m>) -> Option<Self> {
+    /// From layer 0; `None` for a plain model.
+    pub(crate) fn new(model: &'m Model<'m>, layer: &'m Layer) -> Option<Self> {
         let posterior = model.manifest().posterior.as_ref()?;
-        Some(Self { model, posterior, layer: model.layers().next()? })
+        Some(Self { model, posterior, layer })
     }
 
     pub(crate) fn kind(&self) -> NoiseKind {
@@ -129,7 +129,7 @@ impl<'m> FirstLayer<'m> {
         acc_mean: &mut [i32],
     ) -> Option<()> {
         let filter = Filter { packed, ..self.mean_filter(&[]) };
-        step.run_weighted(&self.layer, input, &filter, scratch, Output::Sums(acc_mean))
+        step.run_weighted(self.layer, input, &filter, scratch, Output::Sums(acc_mean))
     }
 
     /// Activations with per-weight noise. `acc_mean` may be empty: the mean is computed on the way.
@@ -151,7 +151,7 @@ impl<'m> FirstLayer<'m> {
         let Halves { this, twin, negate } = to;
         let (zero_point, clamp) = (self.y().zero_point, self.clamp());
         let output = Output::Noisy(Noisy { mean, zero_point, clamp, this, twin, negate });
-        step.run_weighted(&self.layer, input, noise, scratch, output)
+        step.run_weighted(self.layer, input, noise, scratch, output)
     }
 
     /// Standard deviation of each output's noise for this input, in output steps per `eps`; none for a layer
@@ -171,7 +171,7 @@ impl<'m> FirstLayer<'m> {
     /// This layer for inputs that are bytes from -128 on.
     fn of_bytes(&self) -> Layer {
         let input = Tensor { zero_point: i8::MIN, ..*self.x() };
-        match self.layer {
+        match *self.layer {
             Layer::Dense { output, weights, clamp, .. } => Layer::Dense { input, output, weights, clamp },
             other => other,
         }

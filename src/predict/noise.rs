@@ -52,7 +52,7 @@ impl Noise<'_> {
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
                 for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);
-                    self.kernels.pack(&first.layer, &noise, packed);
+                    self.kernels.pack(first.layer, &noise, packed);
                 }
             }
             NoiseKind::Weights => {

@@ -32,8 +32,8 @@ pub struct Predictor<'m, 'w> {
     config: Config,
     kernels: Kernels,
     layout: Layout,
-    /// The Bayesian first layer, where draws differ.
-    first: Option<FirstLayer<'m>>,
+    /// Whether draws differ, by the noise of layer 0.
+    noisy: bool,
     counter: u64,
     /// The stream that the noise buffer holds, for fresh draws.
     drawn: Option<u64>,
@@ -124,13 +124,15 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 *step = steps::encode(&layer).ok_or(too_short)?;
             }
         }
-        let first = if layout.streams > 0 { FirstLayer::new(model) } else { None };
-        if let Some(first) = &first {
+        let noisy = layout.streams > 0;
+        if let (true, Some(layer)) = (noisy, model.layers().next())
+            && let Some(first) = &FirstLayer::new(model, &layer)
+        {
             let noise = Noise { first, layout: &layout, operators, kernels, seed: config.seed };
             noise.prepare(&config, &mut buffers);
         }
         let (counter, drawn, twin_of) = (0, None, None);
-        Ok(Self { model, operators, config, kernels, layout, first, counter, drawn, twin_of, buffers })
+        Ok(Self { model, operators, config, kernels, layout, noisy, counter, drawn, twin_of, buffers })
     }
 
     /// What layers need beside their own fields and their memory.
@@ -219,7 +221,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     ) -> Result<Prediction<'_>, PredictError> {
         self.load(input)?;
         let Layout { passes, tile, .. } = self.layout;
-        let checks = checks.filter(|_| self.first.is_some());
+        let checks = checks.filter(|_| self.noisy);
         let mut progress = Progress::default();
         self.clear();
         if checks.is_some_and(|checks| checks.min == 0) {
@@ -302,9 +304,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
             let done = match pass {
-                Pass::Draw(draw) if index == 0 && self.first.is_some() => {
+                Pass::Draw(draw) if index == 0 && self.noisy => {
                     packed += self.kernels.packed_bytes(&layer);
-                    self.run_first(draw, 0, 1).map(|_| ())
+                    self.run_first(&layer, draw, 0, 1).map(|_| ())
                 }
                 _ => self.run_layer(index, &layer, &mut packed, 1),
             };
@@ -324,25 +326,29 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Computes what all draws of the input share.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn share(&mut self) -> Option<()> {
+        if !self.noisy {
+            return Some(());
+        }
         let step = self.step(true);
+        let layer = self.model.layers().next()?;
+        let first = FirstLayer::new(self.model, &layer)?;
         let buffers = &mut self.buffers;
-        if let Some(first) = &self.first {
-            if !buffers.acc_mean.is_empty() {
-                // Layer 0 is packed first.
-                first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
-            }
-            if !PACK || buffers.squares.is_empty() {
-                first.output_noise_scale(&step, buffers.input, buffers.noise_scale);
-            } else {
-                let squares = Squares {
-                    packed: buffers.packed_noise,
-                    bytes: buffers.squares,
-                    sums: buffers.square_sums,
-                    scratch: buffers.scratch,
-                };
-                first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
-            }
+        if !buffers.acc_mean.is_empty() {
+            // Layer 0 is packed first.
+            first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
+        }
+        if !PACK || buffers.squares.is_empty() {
+            first.output_noise_scale(&step, buffers.input, buffers.noise_scale);
+        } else {
+            let squares = Squares {
+                packed: buffers.packed_noise,
+                bytes: buffers.squares,
+                sums: buffers.square_sums,
+                scratch: buffers.scratch,
+            };
+            first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
         }
         Some(())
     }
@@ -362,7 +368,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
-        self.run_lanes(Some(start).filter(|_| self.first.is_some()), count)
+        self.run_lanes(Some(start).filter(|_| self.noisy), count)
     }
 
     /// Passes side by side, with the noise of these draws or without.
@@ -375,7 +381,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
                 while lane < count {
-                    lane += self.run_first(start + lane, lane, count)?;
+                    lane += self.run_first(&layer, start + lane, lane, count)?;
                 }
             } else {
                 self.run_layer(index, &layer, &mut packed, count)?;
@@ -407,13 +413,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     /// The noisy first layer of a draw, in its lane; with the second draw of its pair where that one
     /// is in the next lane of this tile of `count`, or has a place to wait. Returns the lanes done.
-    fn run_first(&mut self, draw: u16, lane: u16, count: u16) -> Option<u16> {
+    fn run_first(&mut self, layer: &Layer, draw: u16, lane: u16, count: u16) -> Option<u16> {
         let antithetic = self.config.antithetic;
         let (stream, negate) = if antithetic { (draw / 2, draw % 2 == 1) } else { (draw, false) };
         let partner = antithetic && !negate && draw + 1 < self.layout.passes;
-        let slot = self.draw_stream(stream);
         let step = self.step(true);
-        let first = self.first.as_ref()?;
+        let first = FirstLayer::new(self.model, layer)?;
+        let slot = self.draw_stream(&first, stream);
         let y = first.y();
         let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
@@ -454,7 +460,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Makes sure that the noise of a stream of this prediction is in memory; returns its slot.
-    fn draw_stream(&mut self, stream: u16) -> usize {
+    fn draw_stream(&mut self, first: &FirstLayer<'_>, stream: u16) -> usize {
         if self.config.draws == Draws::Fixed {
             return stream.into();
         }
@@ -464,10 +470,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let absolute = self.counter.wrapping_mul(streams.into()).wrapping_add(start.into());
         if self.drawn != Some(absolute) {
             let Self { layout, operators, kernels, .. } = self;
-            if let Some(first) = &self.first {
-                let noise = Noise { first, layout, operators, kernels: *kernels, seed: self.config.seed };
-                noise.fill_slots(&mut self.buffers, 0, absolute, streams - start);
-            }
+            let noise = Noise { first, layout, operators, kernels: *kernels, seed: self.config.seed };
+            noise.fill_slots(&mut self.buffers, 0, absolute, streams - start);
             self.drawn = Some(absolute);
         }
         within.into()

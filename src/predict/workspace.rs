@@ -91,7 +91,9 @@ impl Layout {
         };
         // Kernels that spend memory on time are on machines that have it.
         layout.steps = if PACK && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
-        if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
+        if let (Some(samples), Some(layer)) = (samples, model.layers().next())
+            && let Some(first) = FirstLayer::new(model, &layer)
+        {
             layout.add_noise(config, kernels, samples, &first);
         }
         // Squares are two images, of high and of low bytes.
@@ -115,7 +117,7 @@ impl Layout {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
                 // The specification runs where no mean is kept, and for depthwise noise.
-                let layer = &first.layer;
+                let layer = first.layer;
                 if config.cache_mean && !matches!(layer, Layer::DepthwiseConv2d { .. }) {
                     self.packed_noise = kernels.packed_bytes(layer);
                     self.slots = match config.draws {
@@ -134,7 +136,7 @@ impl Layout {
                 self.noise_outputs = outputs;
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
-                self.packed_noise = kernels.packed_bytes(&first.layer);
+                self.packed_noise = kernels.packed_bytes(first.layer);
                 // 64-bit ARM: sums the variances in the order of the weights.
                 if cfg!(target_arch = "x86_64") && self.packed_noise > 0 && first.squares_fit() {
                     self.slots = 2;
