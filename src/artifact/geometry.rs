@@ -120,7 +120,7 @@ impl Window {
 impl Layer {
     /// The layer's window, if it has one.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub const fn window(&self) -> Option<Window> {
         match *self {
             Self::Conv2d { window, .. }
             | Self::DepthwiseConv2d { window, .. }
@@ -129,4 +129,32 @@ impl Layer {
             _ => None,
         }
     }
+}
+
+/// What the kernels of a device take for granted of a layer, without looking at a blob: tensors are not empty
+/// and lie within the arena, windows move. A part of the check, for constants.
+pub(super) const fn has_places(layer: &Layer, first: bool, arena: u32) -> bool {
+    let (input, second, output) = layer.tensors();
+    let bound = if first { u32::MAX } else { arena };
+    if !lies_within(input, bound) {
+        return false;
+    }
+    if let Some(second) = second
+        && !lies_within(second, arena)
+    {
+        return false;
+    }
+    if let Some(output) = output
+        && !lies_within(output, arena)
+    {
+        return false;
+    }
+    let Some(Window { kernel: [a, b], stride: [c, d], dilation: [e, f], .. }) = layer.window() else {
+        return true;
+    };
+    a > 0 && b > 0 && c > 0 && d > 0 && e > 0 && f > 0
+}
+
+const fn lies_within(tensor: &Tensor, arena: u32) -> bool {
+    !tensor.is_empty() && tensor.offset as u64 + tensor.len() <= arena as u64
 }

@@ -24,7 +24,7 @@ impl Layer {
 
     /// What [`Self::input`], [`Self::second_input`] and [`Self::output`] are.
     #[cfg_attr(not(feature = "std"), inline(never))]
-    pub(crate) fn tensors(&self) -> (&Tensor, Option<&Tensor>, Option<&Tensor>) {
+    pub(crate) const fn tensors(&self) -> (&Tensor, Option<&Tensor>, Option<&Tensor>) {
         match self {
             Self::Conv2d { input, output, .. }
             | Self::DepthwiseConv2d { input, output, .. }

@@ -40,13 +40,13 @@ pub struct Tensor {
 impl Tensor {
     /// Number of values, which is also the size in bytes. Cannot overflow a `u64`.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        u64::from(self.height) * u64::from(self.width) * u64::from(self.channels)
+    pub const fn len(&self) -> u64 {
+        self.height as u64 * self.width as u64 * self.channels as u64
     }
 
     /// Whether any dimension is zero. `check` refuses such tensors.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }

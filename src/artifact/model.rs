@@ -3,6 +3,7 @@
 use super::check::{self, Facts};
 use super::decode::Reader;
 use super::error::{ArtifactError, Place};
+use super::geometry::has_places;
 use super::header::{self, Sections};
 use super::manifest::{Blob, Layer, Manifest};
 use super::names::Field;
@@ -16,6 +17,7 @@ pub struct Model<'a> {
     layers: &'a [u8],
     blob: &'a [u8],
     signed: bool,
+    checked: bool,
     release: u32,
     macs: u64,
     weight_bytes: u64,
@@ -83,8 +85,8 @@ impl<'a> Model<'a> {
     }
 
     /// A model that is compiled into the program and was **checked when the program was built**, by
-    /// [`Self::from_bytes`] in its `build.rs` or by `stf inspect`: nothing but the encoding is checked again.
-    /// `None` if these bytes are no artifact.
+    /// [`Self::from_bytes`] in its `build.rs` or by `stf inspect`: here only the encoding is checked again, and
+    /// that tensors have their places. `None` if these bytes are no artifact.
     ///
     /// In a constant it costs a device no code for loading and no memory:
     ///
@@ -94,14 +96,29 @@ impl<'a> Model<'a> {
     /// static MODEL: Option<Model<'_>> = Model::embedded(BYTES); // an `include_model!`
     /// ```
     ///
-    /// A file that was not checked cannot make predictions unsafe: at worst they mean nothing, are
-    /// refused as [`Inconsistent`](crate::PredictError::Inconsistent), or panic in kernels without instructions
-    /// of their own.
+    /// What a file that was never checked does: its predictions may mean nothing, be refused as
+    /// [`Inconsistent`](crate::PredictError::Inconsistent), or panic. It cannot make them unsafe: with `std`, whose
+    /// kernels trust shapes, a predictor checks the model after all.
     #[must_use]
     pub const fn embedded(bytes: &'a [u8]) -> Option<Self> {
         let Some(sections) = header::cut(bytes) else { return None };
         let mut model = Self::new(&sections);
-        if model.decode(sections.manifest).is_none() { None } else { Some(model) }
+        if model.decode(sections.manifest).is_none() || model.manifest.input.tensor.is_empty() {
+            return None;
+        }
+        let mut index = 0;
+        while index < model.layer_count() {
+            if !has_places(&model.layer(index), index == 0, model.manifest.arena_bytes) {
+                return None;
+            }
+            index += 1;
+        }
+        Some(model)
+    }
+
+    /// Whether every byte was checked; checks them now if not.
+    pub(crate) fn checked(&self) -> bool {
+        self.checked || check::check(self, Some(check::FACTS)).is_ok()
     }
 
     const fn new(sections: &Sections<'a>) -> Self {
@@ -110,6 +127,7 @@ impl<'a> Model<'a> {
             layers: &[],
             blob: sections.blob,
             signed: sections.signature.is_some(),
+            checked: false,
             release: sections.release,
             macs: 0,
             weight_bytes: 0,
@@ -173,7 +191,9 @@ impl<'a> Model<'a> {
             (manifest.conformal, manifest.abstention, manifest.drift) = (None, None, None);
         }
         // Tells which layer does not decode.
-        check::check(self, facts)
+        check::check(self, facts)?;
+        self.checked = true;
+        Ok(())
     }
 
     /// Whether a signature ends the file. Only `Model::from_signed` verifies it.

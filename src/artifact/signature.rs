@@ -10,6 +10,7 @@
 //! those bytes: a device that remembers the greatest it has accepted cannot be talked back to an
 //! old file.
 
+use super::check;
 use super::error::ArtifactError;
 use super::header::{self, CRC_AT, SIGNATURE_BYTES};
 use super::model::Model;

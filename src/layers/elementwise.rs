@@ -39,7 +39,7 @@ pub(super) fn lookup(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> O
 pub(super) fn dequantize(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let Layer::Dequantize { input: x } = layer else { return None };
     let (zero_point, scale) = (i32::from(x.zero_point), x.scale);
-    let (values, outputs, _) = frame.to_outputs(step.first, x)?;
+    let (values, outputs, _) = frame.real_ends(step.first, x)?;
     for (output, &q) in outputs.iter_mut().zip(values) {
         *output = (i32::from(q) - zero_point) as f32 * scale;
     }

@@ -15,22 +15,22 @@ use core::ops::Range;
 
 /// The memory that one layer works on, for all draws side by side.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The network's quantized input, which layer 0 reads.
-    pub input: &'a [i8],
+    pub(crate) input: &'a [i8],
     /// Activations of `tile` draws: a tensor is `[draws, height, width, channels]` at `tile` times its
     /// offset.
-    pub arena: &'a mut [i8],
+    pub(crate) arena: &'a mut [i8],
     /// Scratch for the largest layer.
-    pub scratch: &'a mut [i16],
+    pub(crate) scratch: &'a mut [i16],
     /// The network's f32 outputs, which the last layer writes: `[draws, outputs]`.
-    pub outputs: &'a mut [f32],
+    pub(crate) outputs: &'a mut [f32],
     /// This layer's packed weights; empty if the kernels read them in place.
-    pub packed: &'a [u8],
+    pub(crate) packed: &'a [u8],
     /// Draws that the arena has room for.
-    pub tile: usize,
+    pub(crate) tile: usize,
     /// Draws that run; at most `tile`, and 1 in layer 0.
-    pub draws: usize,
+    pub(crate) draws: usize,
 }
 
 /// Bytes of a tensor in an arena of `tile` draws, of which `draws` run.
@@ -85,7 +85,7 @@ impl Frame<'_> {
     }
 
     /// The input values of a layer that writes f32 outputs, those outputs, and scratch.
-    fn to_outputs(&mut self, first: bool, x: &Tensor) -> Option<(&[i8], &mut [f32], &mut [i16])> {
+    fn real_ends(&mut self, first: bool, x: &Tensor) -> Option<(&[i8], &mut [f32], &mut [i16])> {
         let range = self.range(x);
         let input = if first { self.input } else { self.arena.get(range)? };
         Some((input, self.outputs, self.scratch))
@@ -94,22 +94,22 @@ impl Frame<'_> {
 
 /// What a layer needs beside its own fields and its memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Step<'s> {
+pub(crate) struct Step<'s> {
     /// The checked model.
-    pub model: &'s Model<'s>,
+    pub(crate) model: &'s Model<'s>,
     /// Kernels that run.
-    pub kernels: Kernels,
+    pub(crate) kernels: Kernels,
     /// Operators that may run.
-    pub operators: &'s Operators,
+    pub(crate) operators: &'s Operators,
     /// Whether this is layer 0, which reads the network's input.
-    pub first: bool,
+    pub(crate) first: bool,
 }
 
 impl Step<'_> {
     /// Runs a layer. `None` if the frame is not one for this model, or the operator is not among those that
     /// may run.
     #[must_use]
-    pub fn run(&self, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    pub(crate) fn run(&self, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
         self.operators.run(self, layer, frame)
     }
 

@@ -11,11 +11,14 @@ type Run = fn(&Step<'_>, &Layer, &mut Frame<'_>) -> Option<()>;
 /// Runs a layer with any filter of its shape: on its input, with scratch.
 type RunWeighted = fn(&Layer, Kernels, &[i8], &Filter<'_>, &mut [i16], Output<'_>) -> Option<()>;
 
+/// See [`output_noise::scale`].
+type Scale = fn(&[i8], i8, &[u8], &[u16], &[f32], &mut [f32]);
+
 /// Noise per output, which dense first layers may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputNoise {
     pub(crate) draw: fn(u64, u64, &mut [i16]),
-    pub(crate) scale: fn(&[i8], i8, &[u8], &[u16], &[f32], &mut [f32]),
+    pub(crate) scale: Scale,
     pub(crate) apply: fn(&Outputs<'_>, &[i16], f32, &mut [i8]),
 }
 

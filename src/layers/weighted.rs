@@ -92,7 +92,7 @@ pub(super) fn run(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Opti
 pub(super) fn dense_output(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let weights = layer.weights()?;
     let filter = filter(step.model, &weights, frame.packed);
-    let (x, outputs, scratch) = frame.to_outputs(step.first, layer.tensors().0)?;
+    let (x, outputs, scratch) = frame.real_ends(step.first, layer.tensors().0)?;
     dense(layer, step.kernels, x, &filter, scratch, Output::Real(outputs))
 }
 

@@ -127,6 +127,8 @@ pub enum ConfigError {
         /// Its kind.
         operator: Operator,
     },
+    /// An [embedded](Model::embedded) model that is not consistent. Devices do not look.
+    Unchecked,
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
         /// Its length in bytes.
@@ -148,6 +150,7 @@ impl fmt::Display for ConfigError {
             Self::Operator { layer, operator } => {
                 write!(f, "layer {layer}: found {operator}, expected one of the program's operators")
             }
+            Self::Unchecked => write!(f, "embedded model: found one that the check refuses"),
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

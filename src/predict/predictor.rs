@@ -109,6 +109,10 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if let Some((layer, operator)) = operators.missing(model) {
             return Err(ConfigError::Operator { layer, operator });
         }
+        // Kernels that pack trust shapes.
+        if PACK && !model.checked() {
+            return Err(ConfigError::Unchecked);
+        }
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
         let found = workspace.len();
