@@ -8,6 +8,7 @@ mod config;
 mod input;
 mod noise;
 mod predictor;
+mod recheck;
 mod steps;
 mod summary;
 #[cfg(feature = "threads")]

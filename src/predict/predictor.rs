@@ -4,6 +4,7 @@ use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
 use super::noise::Noise;
+use super::recheck::Recheck;
 use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
@@ -39,6 +40,7 @@ pub struct Predictor<'m, 'w> {
     drawn: Option<u64>,
     /// The stream of this input whose second draw waits in `buffers.twin`.
     twin_of: Option<u16>,
+    pub(super) recheck: Recheck,
     buffers: Buffers<'w>,
 }
 
@@ -124,8 +126,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let kernels = config.kernels();
         if PACK {
             pack(model, kernels, buffers.packed);
-            for (step, layer) in buffers.steps.iter_mut().zip(model.layers()) {
-                *step = steps::encode(&layer).ok_or(too_short)?;
+            for (index, (step, layer)) in buffers.steps.iter_mut().zip(model.layers()).enumerate() {
+                *step = steps::encode(index, &layer).ok_or(too_short)?;
             }
         }
         let noisy = layout.streams > 0;
@@ -135,8 +137,19 @@ impl<'m, 'w> Predictor<'m, 'w> {
             let noise = Noise { first, layout: &layout, operators, kernels, seed: config.seed };
             noise.prepare(&config, &mut buffers);
         }
-        let (counter, drawn, twin_of) = (0, None, None);
-        Ok(Self { model, operators, config, kernels, layout, noisy, counter, drawn, twin_of, buffers })
+        Ok(Self {
+            model,
+            operators,
+            config,
+            kernels,
+            layout,
+            noisy,
+            counter: 0,
+            drawn: None,
+            twin_of: None,
+            recheck: Recheck::default(),
+            buffers,
+        })
     }
 
     /// What layers need beside their own fields and their memory.
@@ -223,6 +236,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         each: &mut dyn FnMut(u16, &[f32]),
         settled: &mut dyn FnMut(u16, &[f32]) -> bool,
     ) -> Result<Prediction<'_>, PredictError> {
+        self.recheck.before_prediction(self.model)?;
         self.load(input)?;
         let Layout { passes, tile, .. } = self.layout;
         let checks = checks.filter(|_| self.noisy);
@@ -357,10 +371,11 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(())
     }
 
-    /// Layer `index`: as it is kept, or the next of the artifact's.
+    /// Layer `index`: as it is kept, or the next of the artifact's. Where what is kept was damaged, the
+    /// artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
-            Some(words) if PACK => steps::decode(words),
+            Some(words) if PACK => steps::decode(index, words).or_else(|| self.model.layers().nth(index)),
             _ => layers.next(),
         }
     }
@@ -486,3 +501,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
 fn slot_of<T>(buffer: &[T], len: usize, slot: usize) -> Option<&[T]> {
     buffer.get(slot * len..(slot + 1) * len)
 }
+
+#[cfg(test)]
+mod tests;

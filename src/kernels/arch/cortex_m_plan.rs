@@ -42,6 +42,11 @@ impl Plan {
         let channels = x.channels as usize;
         let [kernel, stride, dilation, pad] =
             [wide(window.kernel), wide(window.stride), wide(window.dilation), wide(window.pad)];
+        // No checked model has zeros here. One whose flash flipped since may; the kernels' loops run at least
+        // once.
+        if channels == 0 || kernel[0] == 0 || kernel[1] == 0 || dilation[0] == 0 || dilation[1] == 0 {
+            return None;
+        }
         let direct = channels % 4 == 0 && dilation[1] == 1;
         // Windows are copied in words: a tap of a dilated line must be whole ones.
         if dilation[1] != 1 && channels % 2 != 0 {

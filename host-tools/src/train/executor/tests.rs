@@ -122,7 +122,7 @@ fn sandwich(input: Shape, build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeI
 
 const INPUT: Shape = Shape::new(5, 6, 2);
 
-fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
+pub(super) fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
     let graph = sandwich(INPUT, build);
     Case::new(graph.clone(), 3, Trainable::All).check(&Pass::default());
     Case::new(graph, 3, Trainable::FirstLayer).check(&Pass::default());
@@ -208,9 +208,36 @@ fn residual_sums() {
 }
 
 #[test]
+fn products_differences_concatenations_and_padding() {
+    check_operator(|b, x| {
+        let y = b.conv(x, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+        let z = b.conv(y, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+        let difference = b.push(Op::Sub, &[z, y]).unwrap();
+        let reversed = b.push(Op::Sub, &[y, difference]).unwrap();
+        let product = b.push(Op::Mul, &[reversed, z]).unwrap();
+        let mean = b.global_avg_pool(product).unwrap();
+        let gate = b.activation(mean, Activation::Sigmoid).unwrap();
+        let gated = b.push(Op::Mul, &[product, gate]).unwrap();
+        b.push(Op::Mul, &[gated, gated]).unwrap()
+    });
+    for axis in 0..3 {
+        check_operator(|b, x| {
+            let y = b.conv(x, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+            let z = b.conv(y, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+            let joined = b.push(Op::Concat { axis }, &[y, z]).unwrap();
+            let twice = b.push(Op::Concat { axis: 2 }, &[joined, joined]).unwrap();
+            b.push(Op::Pad { begin: [1, 0], end: [2, 3] }, &[twice]).unwrap()
+        });
+    }
+}
+
+#[test]
 fn activations_away_from_their_kinks() {
-    use Activation::{Elu, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
-    for activation in [Elu(0.7), Gelu, HardSigmoid, HardSwish, LeakyRelu(0.1), Relu, Relu6, Sigmoid, Tanh] {
+    use Activation::{Elu, Erf, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Swish, Tanh};
+    let (clip, ramp) =
+        (Activation::Clip { min: 0.0, max: 9.0 }, Activation::Ramp { slope: 0.1, offset: 0.2 });
+    let simple = [Erf, Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Swish, Tanh];
+    for activation in simple.into_iter().chain([Elu(0.7), LeakyRelu(0.1), clip, ramp]) {
         // Batch norm's beta of at least 2 keeps nearly all values on one side of zero.
         let graph = sandwich(INPUT, |b, x| {
             let doubled = b.add(x, x).unwrap();
