@@ -34,14 +34,28 @@ pub(crate) trait Isa: Copy {
         reference::depthwise(conv, filter, output);
     }
 
-    /// As [`Self::conv2d`], for what [`super::Kernels::serves`].
-    fn conv2d_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+    /// As [`Self::conv2d`], without code for what [`super::Kernels::serves`] not: `None`.
+    fn conv2d_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
         self.conv2d(conv, filter, scratch, output);
+        Some(())
     }
 
-    /// As [`Self::depthwise`], for what [`super::Kernels::serves`].
-    fn depthwise_served(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
+    /// As [`Self::depthwise`], without code for what [`super::Kernels::serves`] not: `None`.
+    fn depthwise_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
         self.depthwise(conv, filter, scratch, output);
+        Some(())
     }
 
     fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {

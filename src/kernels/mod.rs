@@ -209,26 +209,26 @@ impl Kernels {
         matches!(layer, _)
     }
 
-    /// As [`Self::conv2d`], for shapes that [`Self::serves`].
+    /// As [`Self::conv2d`], without code for what [`Self::serves`] not: `None`.
     pub(crate) fn conv2d_served(
         self,
         conv: &Conv<'_>,
         filter: &Filter<'_>,
         scratch: &mut [i16],
         output: Output<'_>,
-    ) {
-        each!(self, isa => isa.conv2d_served(conv, filter, scratch, output));
+    ) -> Option<()> {
+        each!(self, isa => isa.conv2d_served(conv, filter, scratch, output))
     }
 
-    /// As [`Self::depthwise`], for shapes that [`Self::serves`].
+    /// As [`Self::depthwise`], without code for what [`Self::serves`] not: `None`.
     pub(crate) fn depthwise_served(
         self,
         conv: &Conv<'_>,
         filter: &Filter<'_>,
         scratch: &mut [i16],
         output: Output<'_>,
-    ) {
-        each!(self, isa => isa.depthwise_served(conv, filter, scratch, output));
+    ) -> Option<()> {
+        each!(self, isa => isa.depthwise_served(conv, filter, scratch, output))
     }
 
     /// Dense layer; weights `[outputs, inputs]`.

@@ -121,6 +121,10 @@ impl Operators {
 
     /// What an artifact's layers need; none if the bytes are no artifact, which a predictor refuses. Meant
     /// for a constant, as [`Self::with`].
+    ///
+    /// Where all its convolutions have shapes that the device's fast code serves, code for other shapes is left
+    /// out too: with another model that needs it, predicting fails as
+    /// [`Inconsistent`](crate::PredictError::Inconsistent).
     #[must_use]
     pub const fn of(artifact: &[u8]) -> Self {
         let Some(model) = Model::embedded(artifact) else { return Self::NONE };
@@ -149,9 +153,8 @@ impl Operators {
 
     /// The first layer that these do not run.
     pub(crate) fn missing(&self, model: &Model<'_>) -> Option<(u16, Operator)> {
-        let runs = |layer: &Layer| self.has(layer.operator()) && (self.any_shape || Kernels::serves(layer));
-        let mut layers = (0..).zip(model.layers());
-        layers.find(|(_, layer)| !runs(layer)).map(|(index, layer)| (index, layer.operator()))
+        let layers = (0..).zip(model.layers());
+        layers.map(|(index, layer)| (index, layer.operator())).find(|&(_, operator)| !self.has(operator))
     }
 
     pub(super) fn run(&self, step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {

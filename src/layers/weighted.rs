@@ -31,8 +31,7 @@ pub(super) fn conv2d_served(
     scratch: &mut [i16],
     output: Output<'_>,
 ) -> Option<()> {
-    kernels.conv2d_served(&conv(layer, input)?, filter, scratch, output);
-    Some(())
+    kernels.conv2d_served(&conv(layer, input)?, filter, scratch, output)
 }
 
 /// See [`Kernels::depthwise`].
@@ -57,8 +56,7 @@ pub(super) fn depthwise_served(
     scratch: &mut [i16],
     output: Output<'_>,
 ) -> Option<()> {
-    kernels.depthwise_served(&conv(layer, input)?, filter, scratch, output);
-    Some(())
+    kernels.depthwise_served(&conv(layer, input)?, filter, scratch, output)
 }
 
 /// See [`Kernels::dense`].
