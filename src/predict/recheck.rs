@@ -4,11 +4,14 @@ use super::input::PredictError;
 use super::predictor::Predictor;
 use crate::artifact::{ArtifactError, Model};
 
+/// See [`Model::recheck`].
+type Read = fn(&Model<'_>) -> Result<(), ArtifactError>;
+
 /// When the artifact is read again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Recheck {
     /// How; `None` for never, so that a program that does not ask for it does not hold the code.
-    read: Option<fn(&Model<'_>) -> Result<(), ArtifactError>>,
+    read: Option<Read>,
     /// Predictions from one time to the next.
     every: u32,
     /// Predictions until the next time.
@@ -37,7 +40,7 @@ impl Predictor<'_, '_> {
     /// It costs one pass over the file (see [`Model::recheck`]) each time. Damage between two such times
     /// can change results, and nothing else.
     pub fn recheck_every(&mut self, predictions: u32) {
-        let read = (predictions > 0).then_some((|model| model.recheck()) as fn(&Model<'_>) -> _);
+        let read = (predictions > 0).then_some((|model| model.recheck()) as Read);
         self.recheck = Recheck { read, every: predictions, left: 0 };
     }
 }
