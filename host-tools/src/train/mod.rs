@@ -7,6 +7,7 @@ mod config;
 pub mod executor;
 pub mod loss;
 pub mod memory;
+pub mod methods;
 mod monte_carlo;
 mod observer;
 mod optimizer;
@@ -16,7 +17,7 @@ mod stage1;
 mod stage2;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod variational;
 
 pub use batches::{Batch, Epoch};
