@@ -19,6 +19,7 @@ mod inspect_facts;
 mod optima;
 mod predict;
 mod privacy;
+mod predict_float;
 mod sign;
 mod train;
 
