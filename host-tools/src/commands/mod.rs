@@ -18,8 +18,8 @@ mod inspect;
 mod inspect_facts;
 mod optima;
 mod predict;
-mod privacy;
 mod predict_float;
+mod privacy;
 mod sign;
 mod train;
 
