@@ -153,6 +153,47 @@ fn sign(d: f32) -> f32 {
     if d == 0.0 { 0.0 } else { d.signum() }
 }
 
+/// Share of the new step in Auto-PGD's next one; the rest is the last step.
+const MOMENTUM: f32 = 0.75;
+
+/// Share of the steps between two marks that must raise the loss.
+const HELPFUL: f64 = 0.75;
+
+/// Auto-PGD's step size of one example.
+#[derive(Debug, Clone, Copy)]
+struct Stride {
+    step: f32,
+    /// Steps since the last mark that raised the loss, and the loss before this one.
+    helped: usize,
+    before: f64,
+    /// Step size and best loss at the last mark.
+    at_mark: (f32, f64),
+}
+
+impl Stride {
+    const fn new(step: f32) -> Self {
+        Self { step, helped: 0, before: f64::NEG_INFINITY, at_mark: (step, f64::NEG_INFINITY) }
+    }
+
+    fn see(&mut self, at: usize, loss: f64) {
+        self.helped += usize::from(at > 0 && loss > self.before);
+        self.before = loss;
+    }
+
+    /// At a mark `steps` after the last: whether the step size is halved, and the example goes back to
+    /// its best place.
+    fn halves(&mut self, steps: usize, best: f64) -> bool {
+        let few = (self.helped as f64) < HELPFUL * steps as f64;
+        let stuck = self.at_mark == (self.step, best);
+        self.at_mark = (self.step, best);
+        self.helped = 0;
+        if few || stuck {
+            self.step /= 2.0;
+        }
+        few || stuck
+    }
+}
+
 /// Algorithm 1 of the paper, each example with a step size of its own.
 fn apgd(
     target: &mut Target<'_>,
@@ -162,9 +203,6 @@ fn apgd(
     restart: usize,
     best: &mut Best,
 ) -> Result<()> {
-    /// Share of the last step in the next one; share of steps that must help.
-    const MOMENTUM: f32 = 0.75;
-    const HELPFUL: f64 = 0.75;
     let (n, ball) = (victims.labels.len(), victims.ball);
     let size = victims.raw.len() / n;
     let marks = checkpoints(steps);
@@ -173,10 +211,8 @@ fn apgd(
     let mut now = Best::new(victims);
     // The gradients at the best inputs: whoever goes back to these climbs on with them.
     let mut slope = vec![0.0; x.len()];
-    // Per example: step size; steps that helped since the last mark; step size and best loss there.
-    let mut step = vec![2.0 * ball.eps; n];
-    let (mut helped, mut at_mark) = (vec![0usize; n], vec![(2.0 * ball.eps, f64::NEG_INFINITY); n]);
-    let (mut before, mut mark, mut last_mark) = (vec![f64::NEG_INFINITY; n], 0, 0);
+    let mut strides = vec![Stride::new(2.0 * ball.eps); n];
+    let (mut mark, mut last_mark) = (0, 0);
     for at in 0..=steps {
         let draws = victims.draws((restart * (steps + 1) + at) as u64);
         let mut climb = target.climb(&x, victims.labels, loss, draws, victims.first, at < steps)?;
@@ -185,31 +221,24 @@ fn apgd(
             slope[range.clone()].copy_from_slice(&climb.gradient[range]);
         }
         now.take(&x, &climb.loss);
-        for i in 0..n {
-            helped[i] += usize::from(at > 0 && climb.loss[i] > before[i]);
-        }
-        before.copy_from_slice(&climb.loss);
+        strides.iter_mut().zip(&climb.loss).for_each(|(stride, loss)| stride.see(at, *loss));
         if at == steps {
             break;
         }
         if at > 0 && marks.get(mark) == Some(&at) {
-            for i in 0..n {
-                let few = (helped[i] as f64) < HELPFUL * (at - last_mark) as f64;
-                let stuck = at_mark[i] == (step[i], now.loss[i]);
-                at_mark[i] = (step[i], now.loss[i]);
-                if few || stuck {
-                    step[i] /= 2.0;
+            for (i, stride) in strides.iter_mut().enumerate() {
+                if stride.halves(at - last_mark, now.loss[i]) {
                     let range = i * size..(i + 1) * size;
                     x[range.clone()].copy_from_slice(&now.raw[range.clone()]);
                     last[range.clone()].copy_from_slice(&now.raw[range.clone()]);
                     climb.gradient[range.clone()].copy_from_slice(&slope[range]);
                 }
-                helped[i] = 0;
             }
             (mark, last_mark) = (mark + 1, at);
         }
         let share = if at == 0 { 1.0 } else { MOMENTUM };
-        let mut z: Vec<f32> = (0..x.len()).map(|k| x[k] + step[k / size] * sign(climb.gradient[k])).collect();
+        let mut z: Vec<f32> =
+            (0..x.len()).map(|k| x[k] + strides[k / size].step * sign(climb.gradient[k])).collect();
         ball.project(victims.raw, &mut z);
         let mut next: Vec<f32> =
             (0..x.len()).map(|k| x[k] + share * (z[k] - x[k]) + (1.0 - share) * (x[k] - last[k])).collect();

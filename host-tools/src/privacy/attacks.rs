@@ -30,7 +30,10 @@ impl Observation {
 
 /// Curves of the attacks by loss, by entropy and by likelihood ratio.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rates(pub [Curve; 3]);
+pub struct Rates(
+    /// In this order.
+    pub [Curve; 3],
+);
 
 /// Attacks one model: `members[model][example]`, `said[model][example]`.
 #[must_use]
