@@ -3,8 +3,8 @@ use super::*;
 /// For q = 0: `kl(0 || p) = -ln(1 - p)`, hence the inverse is `1 - exp(-budget)`.
 #[test]
 fn the_inverse_is_exact_where_it_is_known() {
-    for budget in [1e-4, 0.01, 0.5, 3.0] {
-        assert!((kl_inverse(0.0, budget) - (1.0 - (-budget as f64).exp())).abs() < 1e-10);
+    for budget in [1e-4_f64, 0.01, 0.5, 3.0] {
+        assert!((kl_inverse(0.0, budget) - (1.0 - (-budget).exp())).abs() < 1e-10);
     }
     for q in [0.01, 0.1, 0.4, 0.9] {
         for budget in [1e-3, 0.05, 0.7] {
