@@ -13,8 +13,8 @@ fn the_inverse_is_exact_where_it_is_known() {
             assert!(p <= q + (0.5 * budget).sqrt() + 1e-12, "Pinsker");
         }
     }
-    assert_eq!((kl_inverse(1.0, 0.1), kl_inverse(0.3, 0.0)), (1.0, kl_inverse(0.3, 0.0)));
-    assert!((kl_inverse(0.3, 0.0) - 0.3).abs() < 1e-9);
+    assert_eq!(kl_inverse(1.0, 0.1), 1.0);
+    assert!((kl_inverse(0.3, 0.0) - 0.3).abs() < 1e-6, "flat at its least: the square root of the rounding");
 }
 
 /// By hand: KL 10, n 1000, delta .05: (10 + ln(2 * 31.6228 / .05)) / 1000 = .0171426.
