@@ -5,6 +5,7 @@ mod accumulate;
 mod batches;
 mod config;
 pub mod engine;
+mod epochs;
 pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;

@@ -40,12 +40,18 @@ impl Executor {
         written: &mut [bool],
         gradients: &mut Gradients,
     ) -> Result<()> {
-        if matches!(self.graph.nodes[id].op, Op::Conv2d { .. } | Op::Dense { .. }) {
+        let op = self.graph.nodes[id].op;
+        if matches!(op, Op::Conv2d { .. } | Op::Dense { .. }) && self.trains(id) {
             self.timed(
                 id,
                 |times| &mut times.weight_gradient,
                 |executor| executor.backward_parameters(id, pass, gradients),
             )?;
+        }
+        let passes_on =
+            self.graph.nodes[id].inputs.iter().any(|&input| self.needs[self.layout.storage[input]]);
+        if !passes_on && !matches!(op, Op::BatchNorm { .. }) {
+            return Ok(());
         }
         self.timed(
             id,
@@ -145,9 +151,6 @@ impl Executor {
         pass: &BackwardPass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        if !self.trains(id) {
-            return Ok(());
-        }
         let x = self.read(self.graph.nodes[id].inputs[0], pass.inputs, pass.n);
         let dy = self.read_gradient(&self.incoming(id, pass.n), pass);
         let noisy = self.first_weighted == Some(id) && pass.pass.perturbation != Perturbation::None;

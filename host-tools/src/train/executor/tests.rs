@@ -144,7 +144,7 @@ fn sandwich(input: Shape, build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeI
 
 const INPUT: Shape = Shape::new(5, 6, 2);
 
-fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
+pub(super) fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
     let graph = sandwich(INPUT, build);
     Case::new(graph.clone(), 3, Trainable::All).check(&Pass::default());
     Case::new(graph.clone(), 3, Trainable::FirstLayer).check(&Pass::default());
@@ -259,8 +259,11 @@ fn products_differences_concatenations_and_padding() {
 
 #[test]
 fn activations_away_from_their_kinks() {
-    use Activation::{Elu, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
-    for activation in [Elu(0.7), Gelu, HardSigmoid, HardSwish, LeakyRelu(0.1), Relu, Relu6, Sigmoid, Tanh] {
+    use Activation::{Elu, Erf, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Swish, Tanh};
+    let (clip, ramp) =
+        (Activation::Clip { min: 0.0, max: 9.0 }, Activation::Ramp { slope: 0.1, offset: 0.2 });
+    let simple = [Erf, Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Swish, Tanh];
+    for activation in simple.into_iter().chain([Elu(0.7), LeakyRelu(0.1), clip, ramp]) {
         // Batch norm's beta of at least 2 keeps nearly all values on one side of zero.
         let graph = sandwich(INPUT, |b, x| {
             let doubled = b.add(x, x).unwrap();
