@@ -74,6 +74,7 @@ const TASKS: &[Task] = &[
         firmware::run,
     ),
     ("gpu-test", "training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
+    ("cuda-check", "the feature cuda compiles, as far as can be without LLVM", gpu::check_cuda),
     ("boards", "the firmware fits every board of firmware/boards", boards::run),
     (
         "c-test",
