@@ -11,6 +11,7 @@ pub mod executor;
 pub mod gpu;
 pub mod loss;
 pub mod memory;
+pub mod methods;
 mod monte_carlo;
 mod observer;
 mod optimizer;
@@ -20,7 +21,7 @@ mod stage1;
 mod stage2;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod variational;
 
 pub use batches::{Batch, Epoch};

@@ -225,7 +225,7 @@ impl Trainer<'_> {
 }
 
 /// Share of the KL term at this step: linear growth to 1.
-fn warm_up(step: usize, warmup: usize) -> f32 {
+pub(super) fn warm_up(step: usize, warmup: usize) -> f32 {
     if step >= warmup { 1.0 } else { (step + 1) as f32 / warmup as f32 }
 }
 

@@ -92,7 +92,7 @@ impl Executor {
                 });
             }
             Op::Dropout { rate } => {
-                let drops = self.trainable == Trainable::All;
+                let drops = self.trainable == Trainable::All || pass.pass.drops;
                 self.backward_elementwise(id, 0, pass, written, |executor, d| {
                     if drops {
                         let first = pass.pass.first_example * executor.graph.nodes[id].shape.len();
@@ -142,11 +142,7 @@ impl Executor {
     }
 
     fn trains(&self, id: NodeId) -> bool {
-        match self.trainable {
-            Trainable::None => false,
-            Trainable::All => true,
-            Trainable::FirstLayer => self.first_weighted == Some(id),
-        }
+        self.trainable.trains_kernel(self.first_weighted, id)
     }
 
     fn backward_parameters(
