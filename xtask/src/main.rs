@@ -19,6 +19,7 @@ mod models;
 mod real;
 mod sanitize;
 mod signature;
+mod sizes;
 mod supply;
 #[cfg(test)]
 mod unsafe_code;
@@ -85,6 +86,11 @@ const TASKS: &[Task] = &[
         "instructions",
         "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
         instructions::run_task,
+    ),
+    (
+        "sizes",
+        "[MODEL IMAGES LABELS LIMIT]: flash, workspace and stack on a Cortex-M4F, by what is kept of the runtime",
+        sizes::run,
     ),
     (
         "fuzz",
