@@ -4,6 +4,7 @@ mod adaptive;
 mod blobs;
 mod facts;
 mod flow;
+mod regression;
 
 use super::Model;
 use super::error::{ArtifactError, Place};
@@ -82,6 +83,7 @@ pub(super) fn check(model: &Model<'_>) -> Result {
     }
     blobs::check_posterior(model)?;
     adaptive::check(model)?;
+    regression::check(model)?;
     facts::check(model)
 }
 
@@ -95,7 +97,8 @@ fn check_head(model: &Model<'_>) -> Result {
     check_tensor(at, "input.tensor", &manifest.input.tensor, u32::MAX)?;
     if !manifest.class_names.is_empty() {
         let names = manifest.class_names.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
-        at.equal("class_names", names, manifest.outputs.into())?;
+        let named = manifest.task.targets(manifest.outputs).unwrap_or(manifest.outputs);
+        at.equal("class_names", names, named.into())?;
     }
     Ok(())
 }

@@ -4,11 +4,11 @@
 use super::blobs::check_blob;
 use super::{At, Model, Result};
 use crate::artifact::facts::{Abstention, Conformal, Drift, SamplingPolicy};
-use crate::artifact::manifest::Task;
+use crate::artifact::manifest::{Blob, Task};
 use crate::predict::Config;
 
 /// One in millionths.
-const MILLION: u32 = 1_000_000;
+pub(super) const MILLION: u32 = 1_000_000;
 
 /// Prediction methods with a threshold of their own.
 const METHODS: u64 = 3;
@@ -31,7 +31,7 @@ pub(super) fn check(model: &Model<'_>) -> Result {
     manifest.drift.as_ref().map_or(Ok(()), |fact| check_drift(model, fact))
 }
 
-fn check_policy(field: &'static str, policy: &SamplingPolicy) -> Result {
+pub(super) fn check_policy(field: &'static str, policy: &SamplingPolicy) -> Result {
     At(None).range(field, policy.num_samples.into(), 0, Config::MAX_SAMPLES.into())
 }
 
@@ -47,17 +47,24 @@ fn check_conformal(model: &Model<'_>, fact: &Conformal) -> Result {
         "finite and not negative",
     )?;
     at.range("conformal.raps_rank", fact.raps_rank.into(), 1, u16::MAX.into())?;
-    let levels = u64::from(fact.alphas.len / 4);
-    at.range("conformal.alphas", levels as i64, 1, u8::MAX.into())?;
-    check_blob(model, at, "conformal.alphas", fact.alphas, levels * 4)?;
-    let mut least = 1;
-    for &alpha in model.u32s(fact.alphas) {
-        at.range("conformal.alphas", alpha.into(), least, i64::from(MILLION) - 1)?;
-        least = i64::from(alpha) + 1;
-    }
+    let levels = check_alphas(model, "conformal.alphas", fact.alphas)?;
     let columns = if fact.class_conditional { u64::from(model.manifest().outputs) } else { 1 };
     check_blob(model, at, "conformal.thresholds", fact.thresholds, METHODS * levels * columns * 4)?;
     model.f32s(fact.thresholds).iter().try_for_each(|&q| at.finite("conformal.thresholds", q))
+}
+
+/// Shares in millionths, strictly increasing; returns their number.
+pub(super) fn check_alphas(model: &Model<'_>, field: &'static str, alphas: Blob) -> Result<u64> {
+    let at = At(None);
+    let levels = u64::from(alphas.len / 4);
+    at.range(field, levels as i64, 1, u8::MAX.into())?;
+    check_blob(model, at, field, alphas, levels * 4)?;
+    let mut least = 1;
+    for &alpha in model.u32s(alphas) {
+        at.range(field, alpha.into(), least, i64::from(MILLION) - 1)?;
+        least = i64::from(alpha) + 1;
+    }
+    Ok(levels)
 }
 
 fn check_abstention(fact: &Abstention) -> Result {
