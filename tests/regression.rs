@@ -37,8 +37,7 @@ fn moments_follow_the_law_of_total_variance() {
             let mut workspace = vec![0; model.workspace_bytes(&config).unwrap()];
             let mut predictor = Predictor::new(&model, config, &mut workspace).unwrap();
             let mut draws = Vec::new();
-            let p =
-                predictor.predict_with(Input::Quantized(&input), |_, y| draws.push(y.to_vec())).unwrap();
+            let p = predictor.predict_with(Input::Quantized(&input), |_, y| draws.push(y.to_vec())).unwrap();
             assert_eq!((p.targets, p.classification, p.reconstruction_error), (2, None, None));
             for (t, expected) in by_hand(&draws, &facts).into_iter().enumerate() {
                 let g = p.gaussian(t).unwrap();
@@ -157,7 +156,8 @@ fn reconstruction_errors_are_judged_by_their_reference() {
     // Quantized values mean what they stand for.
     let quantized = common::input(&model, 5);
     let p = predictor.predict(Input::Quantized(&quantized)).unwrap();
-    let real = |q: i8| f64::from(spec.tensor.scale) * f64::from(i16::from(q) - i16::from(spec.tensor.zero_point));
+    let real =
+        |q: i8| f64::from(spec.tensor.scale) * f64::from(i16::from(q) - i16::from(spec.tensor.zero_point));
     let squares = quantized.iter().zip(p.mean).map(|(&q, &y)| (real(q) - f64::from(y)).powi(2));
     let expected = squares.sum::<f64>() / 24.0;
     let found = f64::from(p.reconstruction_error.unwrap());

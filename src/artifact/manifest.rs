@@ -78,6 +78,17 @@ pub struct GaussianHead {
 }
 
 impl Task {
+    /// Its name in figures.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+            Self::Gaussian(_) => "gaussian",
+            Self::Reconstruction(_) => "reconstruction",
+        }
+    }
+
     /// Number of targets of a Gaussian regression with so many outputs.
     #[must_use]
     pub const fn targets(&self, outputs: u16) -> Option<u16> {

@@ -27,8 +27,8 @@ pub use facts::{Abstention, Anomaly, Conformal, Drift, Intervals, SamplingPolicy
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use manifest::{
-    Adaptive, Blob, ChannelOrder, Clamp, GaussianHead, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
-    Prior, Provenance, Task, Tensor, Weights, Window,
+    Adaptive, Blob, ChannelOrder, Clamp, GaussianHead, InputLayout, InputSpec, Layer, Manifest, NoiseKind,
+    Posterior, Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
 #[cfg(all(feature = "alloc", feature = "signature"))]

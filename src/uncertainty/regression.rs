@@ -161,8 +161,11 @@ mod tests {
 
     #[test]
     fn three_predictions_by_hand_and_in_parts() {
-        let rows =
-            [(gaussian(1.0, 1.0, 0.0), 4.0), (gaussian(0.0, 3.0, 1.0), 0.0), (gaussian(-1.0, 0.5, 0.5), -2.0)];
+        let rows = [
+            (gaussian(1.0, 1.0, 0.0), 4.0),
+            (gaussian(0.0, 3.0, 1.0), 0.0),
+            (gaussian(-1.0, 0.5, 0.5), -2.0),
+        ];
         let (mut whole, mut left, mut right) = (Regression::new(), Regression::new(), Regression::new());
         for (i, (g, y)) in rows.iter().enumerate() {
             assert!(whole.push(g, *y) && if i < 2 { left.push(g, *y) } else { right.push(g, *y) });

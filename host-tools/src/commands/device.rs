@@ -282,6 +282,9 @@ fn outcome(found: Owned) -> Outcome {
         samples: found.samples,
         passes: found.passes,
         classification: found.classification,
+        // Not on the line: those who need them ask the artifact.
+        targets: 0,
+        reconstruction_error: None,
         energy: found.classification.map(|_| found.energy),
     }
 }

@@ -1,14 +1,18 @@
 //! `stf eval`: figures of an artifact on data, every prediction made by the runtime.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_ood, load_split_of, print_result,
+    read_artifact,
 };
 use crate::data::corrupt::Corruption;
-use crate::error::Result;
-use crate::evaluate::{ByScore, Evaluation, Promises, evaluate_shifts};
+use crate::error::{Error, Result};
+use crate::evaluate::{
+    ByScore, Evaluation, Promises, evaluate_anomaly, evaluate_regression, evaluate_shifts,
+};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
+use stf_bnn::artifact::Task;
 
 /// Kinds of shift.
 const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be given several times. \
@@ -54,12 +58,41 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     let bytes = read_artifact(&args.model)?;
     let model = check_artifact(&args.model, &bytes)?;
     let seed = model.manifest().provenance.seed;
-    let data = load_split(&args.data, args.split, seed, &args.data_dir, args.limit)?;
+    let config = args.samples.config();
+    let content = content_of(&model);
+    let data = load_split_of(content, &args.data, args.split, seed, &args.data_dir, args.limit)?;
+    if let Task::Gaussian(_) = model.manifest().task {
+        args.refuse(
+            !args.ood.is_empty() || args.corruptions || !args.corrupt.is_empty(),
+            "--ood, --corrupt",
+        )?;
+        let evaluation = evaluate_regression(&model, &data, &config)?;
+        return print_result(args.json, &evaluation, ToString::to_string);
+    }
     let ood =
         args.ood.iter().map(|spec| load_ood(spec, &args.data_dir, args.limit)).collect::<Result<Vec<_>>>()?;
+    if let Task::Reconstruction(_) = model.manifest().task {
+        args.refuse(args.corruptions || !args.corrupt.is_empty(), "--corrupt")?;
+        let evaluation = evaluate_anomaly(&model, &data, &ood, &config)?;
+        return print_result(args.json, &evaluation, ToString::to_string);
+    }
     let shifts = if args.corruptions { Corruption::all().collect() } else { args.corrupt.clone() };
-    let evaluation = evaluate_shifts(&model, &data, &ood, &shifts, &args.samples.config())?;
+    let evaluation = evaluate_shifts(&model, &data, &ood, &shifts, &config)?;
     print_result(args.json, &evaluation, text)
+}
+
+impl EvalArgs {
+    /// Options that a model of another task than classification has no use for.
+    fn refuse(&self, given: bool, options: &str) -> Result<()> {
+        if !given {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "options",
+            options,
+            format!("a classifier, which {} is not", self.model.display()),
+        ))
+    }
 }
 
 /// The figures in words, for a reader.

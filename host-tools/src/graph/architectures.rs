@@ -9,8 +9,17 @@ use super::{Activation, Graph, GraphBuilder, NodeId, Shape, Task, Window};
 use crate::error::{Error, Result};
 
 /// Names that [`build`] knows.
-pub const NAMES: &[&str] =
-    &["mlp", "lenet5", "cnn4", "resnet8", "resnet20", "dscnn", "mobilenet_v1_025", "autoencoder"];
+pub const NAMES: &[&str] = &[
+    "mlp",
+    "mlp-small",
+    "lenet5",
+    "cnn4",
+    "resnet8",
+    "resnet20",
+    "dscnn",
+    "mobilenet_v1_025",
+    "autoencoder",
+];
 
 /// Inputs with fewer rows or columns get a padded second convolution in `lenet5`.
 const LENET_VALID_SIZE: usize = 12;
@@ -18,6 +27,7 @@ const LENET_VALID_SIZE: usize = 12;
 /// Builds an architecture by name.
 ///
 /// - `mlp`: 400 and 400 ReLU units, for 28x28 digits 784-400-400-10.
+/// - `mlp-small`: 64 and 64 ReLU units: tables of sensor values.
 /// - `lenet5`: 6 5x5 filters with padding 2, 16 5x5 filters without, each with ReLU and 2x2 maximum;
 ///   dense 120, 84. For inputs below 12x12 the second convolution has padding 2, else nothing would
 ///   be left of an 8x8 digit.
@@ -42,7 +52,8 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     }
     let mut net = Net::new(name, input);
     match name {
-        "mlp" => mlp(&mut net, classes)?,
+        "mlp" => mlp(&mut net, 400, classes)?,
+        "mlp-small" => mlp(&mut net, 64, classes)?,
         "lenet5" => lenet5(&mut net, classes)?,
         "cnn4" => cnn4(&mut net, classes)?,
         "resnet8" => resnet8(&mut net, classes)?,
@@ -55,9 +66,22 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     net.builder.finish()
 }
 
-fn mlp(net: &mut Net, classes: usize) -> Result<()> {
+/// As [`build`], for a Gaussian distribution of each of `targets` real values: its last layer has twice as
+/// many outputs, all means, then the logarithms of all variances.
+///
+/// # Errors
+/// As [`build`], and for a network that reconstructs its input.
+pub fn build_regression(name: &str, input: Shape, targets: usize) -> Result<Graph> {
+    if name == "autoencoder" {
+        return Err(Error::invalid("architecture of a regression", name, "one that predicts targets"));
+    }
+    let graph = build(name, input, 2 * targets)?;
+    Ok(Graph { task: Task::Gaussian, ..graph })
+}
+
+fn mlp(net: &mut Net, units: usize, classes: usize) -> Result<()> {
     for _ in 0..2 {
-        net.dense(400)?;
+        net.dense(units)?;
         net.relu()?;
     }
     net.dense(classes)

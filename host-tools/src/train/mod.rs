@@ -22,7 +22,7 @@ pub mod variational;
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
 pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
-pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
+pub use monte_carlo::{McPrediction, predict_gaussian, predict_mc, sample_kernel, softmax, validate};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;
 pub use random::{Purpose, Random, derive, normals};
@@ -53,6 +53,10 @@ fn check_data(graph: &Graph, data: &TrainData<'_>) -> Result<()> {
             return Err(Error::invalid(format!("split of {}", set.name), "no example", "at least one"));
         }
         let classes = graph.output_shape().len();
+        if graph.task == Task::Gaussian && 2 * set.targets.len() != classes {
+            let expected = format!("{}, half of the network's outputs", classes / 2);
+            return Err(Error::invalid(format!("{}: targets", set.name), set.targets.len(), expected));
+        }
         if graph.task == Task::Classification
             && let Some(index) = set.labels.iter().position(|&label| label as usize >= classes)
         {
@@ -63,6 +67,11 @@ fn check_data(graph: &Graph, data: &TrainData<'_>) -> Result<()> {
                 format!("below {classes}, the network's classes"),
             ));
         }
+    }
+    let labels = &data.train.labels;
+    if graph.task == Task::Classification && labels.iter().all(|&label| label == labels[0]) {
+        let what = format!("{}: classes in the training part", data.train.name);
+        return Err(Error::invalid(what, "1", "at least 2"));
     }
     Ok(())
 }

@@ -8,7 +8,8 @@ use crate::data::{Dataset, Preprocessing};
 use crate::error::Result;
 use crate::graph::params::Posterior;
 use crate::graph::{Params, Task};
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::predict::MAX_LOG_VAR;
+use stf_bnn::uncertainty::{Calibration, Gaussian, Regression};
 
 /// Softmax of one row of logits.
 #[must_use]
@@ -102,6 +103,9 @@ pub fn validate(
     num_samples: usize,
     seed: u64,
 ) -> Result<Validation> {
+    if graph.task == Task::Gaussian {
+        return validate_gaussian(graph, params, posterior, data, preprocessing, num_samples, seed);
+    }
     let mut executor = Executor::new(graph, BATCH)?;
     let classes = graph.output_shape().len();
     let (mut calibration, mut inputs) = (Calibration::new(), Vec::new());
@@ -121,14 +125,90 @@ pub fn validate(
         }
     }
     if graph.task == Task::Reconstruction {
-        return Ok(Validation { accuracy: 0.0, nll: error / data.len().max(1) as f64, ece: 0.0, brier: 0.0 });
+        return Ok(Validation {
+            accuracy: 0.0,
+            nll: error / data.len().max(1) as f64,
+            ece: 0.0,
+            brier: 0.0,
+            rmse: None,
+        });
     }
     Ok(Validation {
         accuracy: calibration.accuracy(),
         nll: calibration.nll(),
         ece: calibration.ece(),
         brier: calibration.brier(),
+        rmse: None,
     })
+}
+
+/// Figures of a Gaussian regression, whose targets are in standard units already.
+fn validate_gaussian(
+    graph: &crate::graph::Graph,
+    params: &Params,
+    posterior: Option<&Posterior>,
+    data: &Dataset,
+    preprocessing: &Preprocessing,
+    num_samples: usize,
+    seed: u64,
+) -> Result<Validation> {
+    let mut executor = Executor::new(graph, BATCH)?;
+    let count = graph.output_shape().len() / 2;
+    let (mut figures, mut inputs) = (Regression::new(), Vec::new());
+    let indices: Vec<usize> = (0..data.len()).collect();
+    for batch in indices.chunks(BATCH) {
+        preprocessing.apply(data, batch, &mut inputs)?;
+        let gaussians =
+            predict_gaussian(&mut executor, params, posterior, &inputs, batch.len(), num_samples, seed)?;
+        for (row, &index) in gaussians.chunks(count).zip(batch) {
+            for (gaussian, &y) in row.iter().zip(data.targets.of(index)) {
+                figures.push(gaussian, y);
+            }
+        }
+    }
+    let nll = figures.nll() * count as f64;
+    Ok(Validation { accuracy: 0.0, nll, ece: 0.0, brier: 0.0, rmse: Some(figures.rmse()) })
+}
+
+/// Distributions of all targets of a batch, `[n, targets]` in standard units, with `num_samples` sampled
+/// kernels, the same ones for all of its examples; without a posterior, with the kernel itself.
+///
+/// # Errors
+/// If the network cannot run on the inputs.
+pub fn predict_gaussian(
+    executor: &mut Executor,
+    params: &Params,
+    posterior: Option<&Posterior>,
+    inputs: &[f32],
+    n: usize,
+    num_samples: usize,
+    seed: u64,
+) -> Result<Vec<Gaussian>> {
+    let count = executor.graph().output_shape().len() / 2;
+    let samples = if posterior.is_some() { num_samples.max(1) } else { 1 };
+    // Sums of means, squared means and variances.
+    let mut sums = vec![[0.0_f64; 3]; n * count];
+    let mut sampled = params.clone();
+    for sample in 0..samples {
+        if let Some(posterior) = posterior {
+            sample_kernel(&mut sampled, params, posterior, seed, sample as u64);
+        }
+        let outputs = executor.infer(&sampled, inputs, n)?;
+        for (row, sums) in outputs.chunks(2 * count).zip(sums.chunks_mut(count)) {
+            let (means, log_vars) = row.split_at(count);
+            for ((sums, &mean), log_var) in sums.iter_mut().zip(means).zip(log_vars) {
+                let mean = f64::from(mean);
+                let variance = f64::from(log_var.clamp(-MAX_LOG_VAR, MAX_LOG_VAR)).exp();
+                sums.iter_mut().zip([mean, mean * mean, variance]).for_each(|(sum, x)| *sum += x);
+            }
+        }
+    }
+    let gaussian = |sums: [f64; 3]| {
+        let [mean, square, variance] = sums.map(|sum| sum / samples as f64);
+        let epistemic_variance = (square - mean * mean).max(0.0) as f32;
+        Gaussian { mean: mean as f32, aleatoric_variance: variance as f32, epistemic_variance }
+    };
+    Ok(sums.into_iter().map(gaussian).collect())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
 use super::executor::{Executor, Pass, Trainable};
-use super::loss::{half_squared_error, softmax_cross_entropy};
+use super::loss::{gaussian_nll, half_squared_error, softmax_cross_entropy};
 use super::monte_carlo::validate;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
@@ -162,6 +162,7 @@ pub(super) fn batch_loss(graph: &Graph, outputs: &[f32], batch: &Batch, smoothin
             softmax_cross_entropy(outputs, &batch.labels, graph.output_shape().len(), smoothing)
         }
         Task::Reconstruction => half_squared_error(outputs, &batch.inputs),
+        Task::Gaussian => gaussian_nll(outputs, &batch.targets, graph.output_shape().len() / 2),
     }
 }
 

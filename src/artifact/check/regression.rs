@@ -44,7 +44,12 @@ fn check_intervals(model: &Model<'_>, fact: &Intervals, targets: u64) -> Result 
     check_blob(model, at, "intervals.factors", fact.factors, levels * targets * 4)?;
     let factors = model.f32s(fact.factors);
     for &factor in factors {
-        at.float("intervals.factors", factor, factor.is_finite() && factor >= 0.0, "finite and not negative")?;
+        at.float(
+            "intervals.factors",
+            factor,
+            factor.is_finite() && factor >= 0.0,
+            "finite and not negative",
+        )?;
     }
     // The next level promises less.
     let next = factors.get(targets as usize..).unwrap_or_default();
