@@ -1,12 +1,13 @@
 //! Streaming figures of real targets, the same on host and device.
 
 use super::{Gaussian, PredictionInterval};
+use serde::{Deserialize, Serialize};
 
 /// Running root mean squared error, mean absolute error, negative log likelihood and uncertainty of one
 /// target.
 ///
 /// Sums are f64 in the order of [`Self::push`]; merging parts in a fixed order gives fixed bits.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Regression {
     count: u64,
     squared: f64,
@@ -93,7 +94,7 @@ impl Regression {
 }
 
 /// Running coverage and width of prediction intervals of one target and level.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct IntervalFigures {
     count: u64,
     covered: u64,
