@@ -1,7 +1,8 @@
 //! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_split_of, print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, load_split_of, print_result,
+    read_artifact,
 };
 use crate::calibrate::{
     AnomalySummary, IntervalSummary, Options, Share, Summary, calibrate, fit_anomaly, fit_intervals, parts,
@@ -216,11 +217,10 @@ pub fn text(summary: &Summary) -> String {
     if let Some(a) = &summary.abstention {
         let _ = writeln!(
             text,
-            "  abstention: with confidence {}, at most {} of the accepted are wrong ({} up to {:.5}; here {:.1} % accepted, {:.2} % of them wrong)",
+            "  abstention: with confidence {}, at most {} of the accepted are wrong ({}; here {:.1} % accepted, {:.2} % of them wrong)",
             a.confidence,
             a.risk,
-            summary.score,
-            a.threshold,
+            accepted_scores(summary.score, a.threshold),
             100.0 * a.coverage,
             100.0 * a.observed_risk
         );

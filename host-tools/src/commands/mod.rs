@@ -13,6 +13,7 @@ mod import;
 mod inspect;
 mod inspect_facts;
 mod predict;
+mod predict_float;
 mod sign;
 mod train;
 

@@ -3,7 +3,7 @@
 use crate::data::{Content, Preprocessing, TargetScaling};
 use crate::error::Result;
 use crate::graph::{Graph, Shape, architectures, check};
-use crate::train::{Stage1Config, Stage2Config};
+use crate::train::{Device, Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
 
 /// Settings of a run, stored as `config.json` in its folder.
@@ -59,5 +59,13 @@ impl RunSettings {
     #[must_use]
     pub const fn content(&self) -> Content {
         if self.targets.is_some() { Content::Targets } else { Content::Classes }
+    }
+
+    /// What is left to train runs on this device.
+    pub fn set_device(&mut self, device: Device) {
+        self.stage1.device = device;
+        if let Some(stage2) = &mut self.stage2 {
+            stage2.device = device;
+        }
     }
 }
