@@ -7,6 +7,31 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 
+#[test]
+fn a_log_of_a_classifier_gives_its_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (run, model, log) = (at("run"), at("model.stf"), at("log.csv"));
+    ok(&["train", "--arch", "mlp-small", "--data", "digits", "--epochs", "2", "--plain", "--out", &run]);
+    ok(&["export", &run, "--out", &model, "--no-calibrate"]);
+    let eval = ["eval", &model, "--data", "digits", "--json", "--log-out", &log];
+    let direct = json(&eval);
+    let logged = json(&["eval", "--log", &log, &log, "--by", "class", "--json"]);
+    assert_eq!(logged["n"].as_u64().unwrap(), 2 * direct["n"].as_u64().unwrap());
+    let once = json(&["eval", "--log", &log, "--json"]);
+    for figure in ["n", "accuracy", "nll", "brier", "ece", "mce", "mean_passes"] {
+        assert_eq!(once[figure], direct[figure], "{figure}");
+        assert!(
+            figure == "n" || (number(&logged[figure]) - number(&direct[figure])).abs() < 1e-12,
+            "{figure}"
+        );
+    }
+    assert!(logged["groups"].as_array().unwrap().len() > 3, "{logged}");
+    assert!(ok(&["eval", "--log", &log]).contains("accuracy"));
+    assert!(fails(&["eval", "--log", &model]).contains("kind of log"));
+    assert_eq!(command::run(&["eval", "--json"]).status.code(), Some(2), "neither a model nor a log");
+}
+
 /// A made-up sensor: two inputs, a target whose noise grows with the first.
 fn table(path: &Path, rows: usize) {
     let mut state = 1_u64;
@@ -60,6 +85,18 @@ fn a_regression_from_training_to_prediction() {
     let mean = json(&["eval", &model, "--data", &data, "--baseline", "mean", "--json"]);
     assert_eq!(mean["sampled_as_calibrated"], false);
     assert_eq!(number(&mean["targets"][0]["epistemic"]), 0.0);
+
+    // A log of the predictions gives the same figures without the model.
+    for name in ["flow.csv", "flow.jsonl"] {
+        let log = at(name);
+        ok(&["eval", &model, "--data", &data, "--log-out", &log]);
+        let again = json(&["eval", "--log", &log, "--json"]);
+        for figure in ["rmse", "mae", "nll", "aleatoric", "epistemic"] {
+            assert_eq!(again[figure], flow[figure], "{figure}");
+        }
+        let (widest, logged) = (&flow["intervals"][0], &again["intervals"]);
+        assert_eq!((&logged["n"], &logged["mean_width"]), (&Value::from(300), &widest["mean_width"]));
+    }
 
     // Other alphas, and one that the examples do not suffice for.
     let again = at("again.stf");

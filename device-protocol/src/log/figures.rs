@@ -168,7 +168,8 @@ impl fmt::Display for LogFigures {
 
 impl fmt::Display for ClassFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let passes = self.mean_passes.map_or(String::new(), |passes| format!(", {passes:.2} passes a prediction"));
+        let passes =
+            self.mean_passes.map_or(String::new(), |passes| format!(", {passes:.2} passes a prediction"));
         writeln!(f, "{} predictions{passes}{}", self.n, left_out(self.unlabelled, self.rejected))?;
         writeln!(f, "  accuracy {:8.2} %", 100.0 * self.accuracy)?;
         writeln!(f, "  NLL      {:8.4} nats", self.nll)?;

@@ -1,8 +1,8 @@
 //! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, load_split_of, print_result,
-    read_artifact,
+    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, load_split_of,
+    print_result, read_artifact,
 };
 use crate::calibrate::{
     AnomalySummary, IntervalSummary, Options, Share, Summary, calibrate, fit_anomaly, fit_intervals, parts,

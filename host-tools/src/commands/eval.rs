@@ -7,8 +7,9 @@ use super::common::{
 use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
 use crate::evaluate::{
-    ByScore, Evaluation, Promises, evaluate_anomaly, evaluate_regression, evaluate_shifts,
+    ByScore, Evaluation, Promises, evaluate_anomaly, evaluate_regression, evaluate_shifts, outcomes,
 };
+use crate::logs::{evaluate_logs, write_log};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -22,10 +23,20 @@ const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be g
 #[derive(Debug, Args)]
 pub struct EvalArgs {
     /// The .stf file
-    pub model: PathBuf,
+    #[arg(required_unless_present = "log")]
+    pub model: Option<PathBuf>,
     /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
-    #[arg(long, value_name = "NAME|PATH")]
-    pub data: String,
+    #[arg(long, value_name = "NAME|PATH", required_unless_present = "log")]
+    pub data: Option<String>,
+    /// Evaluate predictions that devices logged instead, without the model: .csv or .jsonl files (docs/logs.md)
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "data"])]
+    pub log: Vec<PathBuf>,
+    /// Figures of the log for each value of this column too
+    #[arg(long, value_name = "COLUMN", requires = "log")]
+    pub by: Option<String>,
+    /// Write every prediction to this log too, .csv or .jsonl
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    pub log_out: Option<PathBuf>,
     /// Which part of the data
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
     pub split: SplitArg,
@@ -55,12 +66,20 @@ pub struct EvalArgs {
 /// # Errors
 /// If the artifact or the data cannot be read, or do not fit each other.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    let bytes = read_artifact(&args.model)?;
-    let model = check_artifact(&args.model, &bytes)?;
+    let (Some(path), Some(spec)) = (&args.model, &args.data) else {
+        // clap requires both unless --log is given.
+        let evaluation = evaluate_logs(&args.log, args.by.as_deref())?;
+        return print_result(args.json, &evaluation, ToString::to_string);
+    };
+    let bytes = read_artifact(path)?;
+    let model = check_artifact(path, &bytes)?;
     let seed = model.manifest().provenance.seed;
     let config = args.samples.config();
     let content = content_of(&model);
-    let data = load_split_of(content, &args.data, args.split, seed, &args.data_dir, args.limit)?;
+    let data = load_split_of(content, spec, args.split, seed, &args.data_dir, args.limit)?;
+    if let Some(log) = &args.log_out {
+        write_log(log, Some(&model), &data, &outcomes(&model, &data, &config)?)?;
+    }
     if let Task::Gaussian(_) = model.manifest().task {
         args.refuse(
             !args.ood.is_empty() || args.corruptions || !args.corrupt.is_empty(),
@@ -87,11 +106,7 @@ impl EvalArgs {
         if !given {
             return Ok(());
         }
-        Err(Error::invalid(
-            "options",
-            options,
-            format!("a classifier, which {} is not", self.model.display()),
-        ))
+        Err(Error::invalid("options", options, "a classifier"))
     }
 }
 

@@ -39,7 +39,7 @@ mod split;
 pub mod table;
 mod targets;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use dataset::{
     ChannelOrder, Dataset, Element, Inputs, Layout, Preprocessing, RawExample, Scratch, Splits,

@@ -57,7 +57,9 @@ pub(super) fn read(reading: &mut Reading<'_>, by: Option<&str>) -> Result<()> {
         let row = object.row().ok_or_else(|| malformed(&"other members", expected))?;
         let group = match by {
             None => String::new(),
-            Some(name) => group(&line, name).ok_or_else(|| malformed(&"another object", &format!("{name} in it")))?,
+            Some(name) => {
+                group(&line, name).ok_or_else(|| malformed(&"another object", &format!("{name} in it")))?
+            }
         };
         reading.push(&group, &row)?;
     }

@@ -59,22 +59,22 @@ pub fn evaluate_logs(files: &[PathBuf], by: Option<&str>) -> Result<LogEvaluatio
     let mut tallies = Tallies::new();
     for (file, part) in files.iter().zip(parts) {
         for (group, tally) in part {
-            match tallies.get_mut(&group) {
-                Some(known) if !known.merge(&tally) => return Err(mixed(file)),
-                Some(_) => {}
-                None => {
-                    tallies.insert(group, tally);
-                }
+            let Some(known) = tallies.get_mut(&group) else {
+                tallies.insert(group, tally);
+                continue;
+            };
+            if !known.merge(&tally) {
+                return Err(mixed(file));
             }
         }
     }
     let mut all: Option<Tally> = None;
     for tally in tallies.values() {
-        match &mut all {
-            Some(all) if !all.merge(tally) => return Err(mixed(&files[0])),
-            Some(_) => {}
-            none => *none = Some(tally.clone()),
+        let merged = all.as_mut().is_none_or(|all| all.merge(tally));
+        if !merged {
+            return Err(mixed(&files[0]));
         }
+        all.get_or_insert_with(|| tally.clone());
     }
     let Some(all) = all else {
         return Err(Error::invalid("logs", "no row", "at least one"));
@@ -94,7 +94,8 @@ fn read(path: &Path, by: Option<&str>) -> Result<Tallies> {
         Some(LogFormat::Csv) => table::read(&mut reading, by)?,
         Some(LogFormat::JsonLines) => lines::read(&mut reading, by)?,
         None => {
-            let expected = ".csv, .jsonl, .ndjson or .json; of Parquet files, device-logs/ makes the same figures";
+            let expected =
+                ".csv, .jsonl, .ndjson or .json; of Parquet files, device-logs/ makes the same figures";
             return Err(Error::malformed(path, "kind of log", "another extension", expected));
         }
     }
@@ -119,10 +120,8 @@ impl Reading<'_> {
             }
             self.tallies.insert(group.to_string(), Tally::for_row(row));
         }
-        match self.tallies.get_mut(group) {
-            Some(tally) if tally.push(row) => Ok(()),
-            _ => Err(mixed(self.path)),
-        }
+        let counted = self.tallies.get_mut(group).is_some_and(|tally| tally.push(row));
+        if counted { Ok(()) } else { Err(mixed(self.path)) }
     }
 
     /// Counts the cut last line, if there is a row before it.

@@ -8,16 +8,25 @@ use stf_device_protocol::log::Row;
 
 /// Where the values are.
 enum Columns {
-    Class { label: usize, probabilities: Vec<usize>, passes: Option<usize> },
+    Class {
+        label: usize,
+        probabilities: Vec<usize>,
+        passes: Option<usize>,
+    },
     /// `interval`: low and high.
-    Target { y: usize, moments: [usize; 3], interval: Option<[usize; 2]> },
+    Target {
+        y: usize,
+        moments: [usize; 3],
+        interval: Option<[usize; 2]>,
+    },
 }
 
 pub(super) fn read(reading: &mut Reading<'_>, by: Option<&str>) -> Result<()> {
     let path = reading.path;
     let failed = |error: csv::Error| Error::malformed(path, "log", error, "comma-separated values");
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(failed)?;
-    let header: Vec<String> = reader.headers().map_err(failed)?.iter().map(|name| name.trim().to_string()).collect();
+    let header: Vec<String> =
+        reader.headers().map_err(failed)?.iter().map(|name| name.trim().to_string()).collect();
     let columns = columns(reading, &header)?;
     let by = by.map(|name| find(&header, name).ok_or_else(|| missing(reading, name, &header))).transpose()?;
     let mut record = ByteRecord::new();

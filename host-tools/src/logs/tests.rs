@@ -58,7 +58,8 @@ fn files_merge_in_their_order_and_a_cut_line_is_rejected() {
     let whole = write(dir.path(), "whole.csv", &class_log(LogFormat::Csv, 0..300));
     let first = write(dir.path(), "first.csv", &class_log(LogFormat::Csv, 0..100));
     let rest = write(dir.path(), "rest.jsonl", &class_log(LogFormat::JsonLines, 100..300));
-    let (one, several) = (evaluate_logs(&[whole], None).unwrap(), evaluate_logs(&[first, rest], None).unwrap());
+    let (one, several) =
+        (evaluate_logs(&[whole], None).unwrap(), evaluate_logs(&[first, rest], None).unwrap());
     assert_eq!(figures(&one).n, figures(&several).n);
     assert!((figures(&one).nll - figures(&several).nll).abs() < 1e-12);
     for (name, format) in [("cut.csv", LogFormat::Csv), ("cut.jsonl", LogFormat::JsonLines)] {
@@ -88,7 +89,8 @@ fn targets_with_and_without_intervals() {
         assert_eq!((figures.rmse, figures.nll), (expected.rmse(), expected.nll()));
         assert_eq!((found.groups.len(), found.groups[0].group.as_str()), (1, "flow, \"hot\""));
     }
-    let text = b"y,mean,aleatoric_variance,epistemic_variance,low,high\n1,1,1,0,0,2\n5,1,1,0,0,2\n5,1,1,0,,\n";
+    let text =
+        b"y,mean,aleatoric_variance,epistemic_variance,low,high\n1,1,1,0,0,2\n5,1,1,0,0,2\n5,1,1,0,,\n";
     let found = evaluate_logs(&[write(dir.path(), "i.csv", text)], None).unwrap();
     let LogFigures::Targets(figures) = found.figures else { panic!("targets") };
     let row = figures.intervals.unwrap();
@@ -126,7 +128,11 @@ fn what_is_no_log_is_named() {
         ("f.csv", "label,p0\n-1,1.0\n", "column label: found -1"),
         ("g.jsonl", "{\"label\":1}\n", "line 1: found other members"),
         ("h.jsonl", "\n{\"label\":\n", "line 2"),
-        ("i.jsonl", "{\"label\":0,\"probabilities\":[1]}\n{\"mean\":1,\"aleatoric_variance\":1,\"epistemic_variance\":0}\n", "one kind"),
+        (
+            "i.jsonl",
+            "{\"label\":0,\"probabilities\":[1]}\n{\"mean\":1,\"aleatoric_variance\":1,\"epistemic_variance\":0}\n",
+            "one kind",
+        ),
     ] {
         let path = write(dir.path(), name, text.as_bytes());
         let message = evaluate_logs(&[path], None).unwrap_err().to_string();

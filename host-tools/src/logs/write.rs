@@ -16,7 +16,12 @@ use stf_device_protocol::log::{LogFormat, LogWriter};
 /// If the file has another extension, the predictions have no such rows, or the disk refuses.
 pub fn write_log(path: &Path, model: Option<&Model<'_>>, data: &Dataset, outcomes: &[Outcome]) -> Result<()> {
     let Some(format) = LogFormat::of_path(path) else {
-        return Err(Error::malformed(path, "kind of log", "another extension", ".csv, .jsonl, .ndjson or .json"));
+        return Err(Error::malformed(
+            path,
+            "kind of log",
+            "another extension",
+            ".csv, .jsonl, .ndjson or .json",
+        ));
     };
     if outcomes.iter().any(|outcome| outcome.classification.is_none() && outcome.targets == 0) {
         return Err(Error::malformed(path, "log", "predictions of neither kind", "classes or targets"));
