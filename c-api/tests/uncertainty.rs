@@ -137,7 +137,7 @@ fn an_artifact_without_facts_says_so() {
 
 /// One prediction of a model, with 8 draws.
 fn predict(
-    model: &Box<MaybeUninit<StfModel>>,
+    model: &MaybeUninit<StfModel>,
     workspace: &mut Vec<u8>,
     input: &[f32],
     check: impl FnOnce(&StfPrediction),

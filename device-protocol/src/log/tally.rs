@@ -168,7 +168,7 @@ fn whole<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Option<T> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tally {
     /// Of a classifier.
-    Classes(ClassTally),
+    Classes(Box<ClassTally>),
     /// Of a regression.
     Targets(TargetTally),
 }
@@ -178,7 +178,7 @@ impl Tally {
     #[must_use]
     pub fn for_row(row: &Row) -> Self {
         match row {
-            Row::Class { .. } => Self::Classes(ClassTally::default()),
+            Row::Class { .. } => Self::Classes(Box::default()),
             Row::Target { .. } => Self::Targets(TargetTally::default()),
         }
     }
@@ -227,7 +227,7 @@ mod tests {
         let mut tally = Tally::for_row(&rows[0]);
         assert!(rows.iter().all(|row| tally.push(row)));
         match tally {
-            Tally::Classes(tally) => tally,
+            Tally::Classes(tally) => *tally,
             Tally::Targets(_) => panic!("classes"),
         }
     }

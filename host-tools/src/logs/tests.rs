@@ -81,7 +81,7 @@ fn targets_with_and_without_intervals() {
             log.target(i.into(), "flow, \"hot\"", y, &g, (8, 8), None).unwrap();
         }
         let path = write(dir.path(), name, &log.finish().unwrap());
-        let found = evaluate_logs(&[path.clone()], Some("target")).unwrap();
+        let found = evaluate_logs(std::slice::from_ref(&path), Some("target")).unwrap();
         let LogFigures::Targets(figures) = &found.figures else { panic!("targets") };
         let mut expected = stf_bnn::uncertainty::Regression::new();
         (1..10_u8).for_each(|i| assert!(expected.push(&g, f32::from(i) / 4.0)));
@@ -139,7 +139,7 @@ fn what_is_no_log_is_named() {
         assert!(message.contains(expected), "{name}: {message}");
     }
     let path = write(dir.path(), "j.csv", b"label,p0,p1\n0,1.0,0.0\n5,1.0,0.0\n0,2.0,-1.0\n");
-    let found = evaluate_logs(&[path.clone()], None).unwrap();
+    let found = evaluate_logs(std::slice::from_ref(&path), None).unwrap();
     assert_eq!((figures(&found).n, figures(&found).rejected), (1, 2));
     assert!(evaluate_logs(&[path], Some("device")).unwrap_err().to_string().contains("device among them"));
 }

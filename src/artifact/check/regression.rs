@@ -25,7 +25,7 @@ pub(super) fn check(model: &Model<'_>) -> Result {
 fn check_gaussian(model: &Model<'_>, head: &GaussianHead) -> Result {
     let at = At(None);
     let outputs = model.manifest().outputs;
-    at.rule("outputs", outputs % 2 == 0, "a mean and a variance for each target")?;
+    at.rule("outputs", outputs.is_multiple_of(2), "a mean and a variance for each target")?;
     let targets = u64::from(outputs / 2);
     check_blob(model, at, "gaussian.target_mean", head.target_mean, targets * 4)?;
     check_blob(model, at, "gaussian.target_std", head.target_std, targets * 4)?;
