@@ -2,6 +2,7 @@
 
 use super::crc::Crc32;
 use super::error::{ArtifactError, Place};
+use super::names::Field;
 
 /// Alignment in bytes of the file in memory, of the blob section in the file and of every blob.
 pub const ALIGNMENT: usize = 16;
@@ -29,6 +30,8 @@ pub(super) const SIGNATURE_BYTES: usize = 64;
 /// Sections of a file whose lengths, version and checksum agree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sections<'a> {
+    /// Everything, the signature included.
+    pub(super) file: &'a [u8],
     pub(super) manifest: &'a [u8],
     pub(super) blob: &'a [u8],
     /// Not verified here.
@@ -45,6 +48,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(super) fn checksum(file: &[u8]) -> u32 {
     let (head, rest) = file.split_at(CRC_AT.min(file.len()));
     Crc32::new().update(head).update(rest.get(4..).unwrap_or_default()).value()
+}
+
+/// Whether a file has the bytes that its checksum was made of.
+pub(super) fn check_sum(file: &[u8]) -> Result<(), ArtifactError> {
+    let [found, expected] = [checksum(file), u32_at(file, CRC_AT)];
+    if found == expected { Ok(()) } else { Err(ArtifactError::Checksum { found, expected }) }
 }
 
 /// Offset of the blob section behind a manifest of this many bytes.
@@ -81,6 +90,33 @@ pub(super) fn seal(file: &mut [u8]) {
     file[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Cuts a file that was checked before into its sections; `None` if it is none. Checks magic, version and
+/// lengths, not the checksum.
+pub(super) const fn cut(file: &[u8]) -> Option<Sections<'_>> {
+    let Some((header, _)) = file.split_first_chunk::<HEADER_BYTES>() else { return None };
+    let words = header.as_chunks::<4>().0;
+    let found = [words[0][0], words[0][1], words[0][2], words[0][3], words[1][0], words[1][1]];
+    let [version_low, version_high] = VERSION.to_le_bytes();
+    let mut index = 0;
+    while index < found.len() {
+        if found[index] != [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], version_low, version_high][index] {
+            return None;
+        }
+        index += 1;
+    }
+    let (body, signature) = match (words[1][2], file.split_last_chunk()) {
+        (0, _) => (file, None),
+        (_, Some((body, signature))) => (body, Some(signature)),
+        _ => return None,
+    };
+    let manifest_len = u32::from_le_bytes(words[3]) as usize;
+    let offset = u32::from_le_bytes(words[4]) as usize;
+    let Some((head, blob)) = body.split_at_checked(offset) else { return None };
+    let Some((_, rest)) = head.split_at_checked(HEADER_BYTES) else { return None };
+    let Some((manifest, _)) = rest.split_at_checked(manifest_len) else { return None };
+    Some(Sections { file, manifest, blob, signature, release: u32::from_le_bytes(words[7]) })
+}
+
 /// Reads the header and cuts the file into its sections.
 pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     let remainder = file.as_ptr().addr() % ALIGNMENT;
@@ -106,11 +142,8 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
         return Err(ArtifactError::Version { found: version, expected: VERSION });
     }
     length("file", file.len(), u32_at(file, 8) as usize)?;
-    let expected = u32_at(file, CRC_AT);
-    let found = checksum(file);
-    if found != expected {
-        return Err(ArtifactError::Checksum { found, expected });
-    }
+    check_sum(file)?;
+    let whole = file;
     let flags = u16::from_le_bytes([file[FLAGS_AT], file[FLAGS_AT + 1]]);
     if flags > 1 {
         return Err(ArtifactError::Flags { found: flags });
@@ -127,7 +160,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
         };
         (body, Some(signature))
     } else if release != 0 {
-        let at = Place { layer: None, field: "release of an unsigned file" };
+        let at = Place { layer: None, field: Field::ReleaseOfUnsigned };
         return Err(ArtifactError::Mismatch { at, found: release.into(), expected: 0 });
     } else {
         (file, None)
@@ -140,7 +173,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     length("offset of the blob section", offset, blob_offset(manifest_len))?;
     length("blob section", file.len().saturating_sub(offset), blob_len)?;
     match (file.get(HEADER_BYTES..end), file.get(offset..)) {
-        (Some(manifest), Some(blob)) => Ok(Sections { manifest, blob, signature, release }),
+        (Some(manifest), Some(blob)) => Ok(Sections { file: whole, manifest, blob, signature, release }),
         _ => Err(ArtifactError::Length {
             part: "file",
             found: file.len() as u64,

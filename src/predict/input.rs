@@ -41,6 +41,9 @@ pub enum PredictError {
         /// Number of draws.
         samples: u16,
     },
+    /// The artifact changed since it was loaded; see
+    /// [`Predictor::recheck_every`](super::Predictor::recheck_every).
+    Damaged,
     /// The model and the workspace disagree. A checked model does not let this happen.
     Inconsistent,
 }
@@ -57,6 +60,7 @@ impl fmt::Display for PredictError {
             Self::Draw { found, samples } => {
                 write!(f, "draw: found {found}, expected less than {samples}")
             }
+            Self::Damaged => write!(f, "artifact: found other bytes than were loaded, expected the same"),
             Self::Inconsistent => write!(f, "model and workspace disagree"),
         }
     }
@@ -91,15 +95,17 @@ impl Input<'_> {
         if self.len() != out.len() {
             return Err(PredictError::Length { found: self.len(), expected: out.len() });
         }
-        let spec = model.manifest().input;
+        let spec = &model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
         let rule = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
-        let in_order = (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
+        // A device has code for any order alone.
+        let in_order = cfg!(feature = "std")
+            && (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
         match self {
             // Not `copy_from_slice`, which keeps a panic for lengths that differ.
             Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
             Self::U8(x) if in_order => kernels.quantize(x, &rule, out),
-            Self::U8(x) => arrange(&spec, &rule, x, out),
+            Self::U8(x) => arrange(spec, &rule, x, out),
             Self::F32(x) => {
                 if !all_finite(x) {
                     let index = x.iter().position(|x| !x.is_finite()).unwrap_or_default();
@@ -108,7 +114,7 @@ impl Input<'_> {
                 if in_order {
                     kernels.quantize(x, &rule, out);
                 } else {
-                    arrange(&spec, &rule, x, out);
+                    arrange(spec, &rule, x, out);
                 }
             }
         }

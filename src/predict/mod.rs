@@ -6,7 +6,9 @@
 mod adaptive;
 mod config;
 mod input;
+mod noise;
 mod predictor;
+mod recheck;
 mod steps;
 mod summary;
 #[cfg(feature = "threads")]
@@ -14,7 +16,7 @@ mod threads;
 mod workspace;
 
 pub use adaptive::{Checks, Decision};
-pub use config::{Config, ConfigError, Draws, Samples};
+pub use config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};
 pub use summary::{Classification, MAX_LOG_VAR, Prediction};

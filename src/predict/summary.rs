@@ -2,8 +2,8 @@
 
 use super::adaptive::Decision;
 use crate::artifact::{Model, Task};
-use crate::number;
 use crate::uncertainty::Gaussian;
+use crate::{kernels, number};
 
 /// Logarithms of variances are taken as if between minus this and this: no variance underflows or
 /// overflows, and none is 0.
@@ -110,7 +110,7 @@ impl<'a> Summary<'a> {
         // A single pass has squares of zero already.
         let spread = if self.samples > 1 { &mut *self.spread } else { &mut [] };
         for squares in spread {
-            *squares = number::sqrt((*squares / n).max(0.0));
+            *squares = kernels::sqrt((*squares / n).max(0.0));
         }
         let targets = to_target_units(model, self.mean, self.spread);
         let mean: &'a [f32] = self.mean;
