@@ -134,7 +134,7 @@ fn to_targets(path: &Path, name: &str, array: &Array) -> Result<Targets> {
         }
     };
     let names = (0..count).map(|target| format!("target {target}")).collect();
-    Ok(Targets { names, values: array.to_f32() })
+    Ok(Targets { names, values: array.to_f32(path)? })
 }
 
 /// Number of examples, shape of one, and the values.
