@@ -13,6 +13,7 @@ mod golden;
 mod instructions;
 mod models;
 mod real;
+mod report;
 
 use std::process::{Command, ExitCode};
 
@@ -64,6 +65,11 @@ const TASKS: &[Task] = &[
         "instructions",
         "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
         instructions::run_task,
+    ),
+    (
+        "report-test",
+        "[MODEL DATA [OOD...]]: reports in Chromium, wide and narrow, light and dark, printed",
+        report::run,
     ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];

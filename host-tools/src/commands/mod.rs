@@ -13,6 +13,7 @@ mod import;
 mod inspect;
 mod inspect_facts;
 mod predict;
+mod report;
 mod sign;
 mod train;
 
@@ -39,6 +40,7 @@ enum Command {
     Export(export::ExportArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
+    Report(report::ReportArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
     Keygen(sign::KeygenArgs),
@@ -69,6 +71,7 @@ impl Cli {
             Command::Export(args) => export::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Keygen(args) => sign::keygen(&args),
