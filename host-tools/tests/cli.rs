@@ -68,6 +68,17 @@ fn the_chain_gives_figures_and_predictions() {
     }
     assert_eq!(prediction, serde_json::from_str::<serde_json::Value>(&predict()).unwrap());
 
+    // The float network of the run folder, by the same command; an artifact runs on no GPU.
+    let run = folder.to_str().unwrap();
+    let float = ok(&["predict", run, image.to_str().unwrap(), "--json", "--seed", "3"]);
+    let float: serde_json::Value = serde_json::from_str(&float).unwrap();
+    assert!(float["samples"] == 8 && float["device"] == "cpu", "{float}");
+    let sum: f64 = float["probabilities"].as_array().unwrap().iter().filter_map(|p| p.as_f64()).sum();
+    assert!((sum - 1.0).abs() < 1e-5 && float["mutual_information"].as_f64().unwrap() >= 0.0, "{float}");
+    let gpu = fails(&["predict", model, image.to_str().unwrap(), "--device", "vulkan"]);
+    mentions(&gpu, &["vulkan for a .stf file", "run folder"]);
+    mentions(&fails(&["predict", run, image.to_str().unwrap(), "--adaptive"]), &["--adaptive", ".stf"]);
+
     let inspect = ok(&["inspect", model]);
     mentions(
         &inspect,
@@ -203,7 +214,46 @@ fn bad_settings_are_named() {
         &train(&["--arch", "lenet5", "--data", "digits", "--estimator", "local"]),
         &["local", "convolution"],
     );
+    if cfg!(not(feature = "gpu")) {
+        let gpu = train(&["--arch", "mlp", "--data", "digits", "--device", "vulkan"]);
+        mentions(&gpu, &["device", "vulkan", "expected cpu", "--features stf-host/gpu"]);
+    }
     assert!(!Path::new(out).join("config.json").exists(), "nothing was started");
+}
+
+/// A run goes on with its own settings, which no argument may contradict unheard; it may move to another
+/// device, and is then noted to be there.
+#[test]
+fn a_resumed_run_takes_no_settings_but_the_device() {
+    let dir = TempDir::new().unwrap();
+    let folder = trained(&dir);
+    let resume = |extra: &[&str]| {
+        run(&[&["train", "--resume", "--out", folder.to_str().unwrap()][..], extra].concat())
+    };
+    for setting in [["--epochs", "9"], ["--lr", "0.1"], ["--prior-sigma", "1"], ["--seed", "3"]] {
+        let output = resume(&setting);
+        assert_eq!(output.status.code(), Some(2), "{setting:?}");
+        mentions(&String::from_utf8_lossy(&output.stderr), &["--resume", setting[0]]);
+    }
+    let device = || -> serde_json::Value {
+        let text = fs::read_to_string(folder.join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(config["stage1"]["device"], config["stage2"]["device"]);
+        config["stage1"]["device"].clone()
+    };
+    if cfg!(not(feature = "gpu")) {
+        let output = resume(&["--device", "vulkan"]);
+        assert_eq!(output.status.code(), Some(1));
+        mentions(&String::from_utf8_lossy(&output.stderr), &["device", "vulkan", "stf-host/gpu"]);
+        assert_eq!(device(), "cpu");
+    }
+    // As if the run had been started where there was a GPU.
+    let config = folder.join("config.json");
+    let text = fs::read_to_string(&config).unwrap().replace(r#""device": "cpu""#, r#""device": "metal""#);
+    fs::write(&config, text).unwrap();
+    assert_eq!(device(), "metal");
+    assert!(resume(&["--device", "cpu"]).status.success());
+    assert_eq!(device(), "cpu");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn an_imported_network_goes_through_stage_2_and_out_in_every_format() {
     let dir = TempDir::new().unwrap();
     let run_folder = path(&dir, "run");
     let toml = path(&dir, "preprocess.toml");
-    fs::write(&toml, "scale = 0.0625\nmean = [0.3]\nstd = [0.4]\n").unwrap();
+    fs::write(&toml, "scale = 0.00392156862745098\nmean = [0.3]\nstd = [0.4]\n").unwrap();
     let file = model("digits.onnx");
     let import = ["import", &file, "--data", "digits", "--out", &run_folder, "--preprocess", &toml];
     let record = json(&[&import[..], &["--bayes-epochs", "1", "--eval-samples", "4", "--json"]].concat());
@@ -32,6 +32,12 @@ fn an_imported_network_goes_through_stage_2_and_out_in_every_format() {
     assert!(record["stage2"]["nll"].is_number() && record["imported"]["accuracy"].is_number());
     let again = fails(&import);
     assert!(again.contains("--force"), "{again}");
+    let elsewhere = path(&dir, "elsewhere");
+    let gpu = ["import", &file, "--data", "digits", "--out", &elsewhere, "--device", "metal"];
+    if cfg!(not(feature = "gpu")) {
+        assert!(fails(&gpu).contains("expected cpu, or a build with"), "{}", fails(&gpu));
+        assert!(!Path::new(&elsewhere).exists());
+    }
 
     let starts: [(&str, &[&str], &[u8]); 8] = [
         ("stf", &[], b"STFB"),
@@ -53,9 +59,10 @@ fn an_imported_network_goes_through_stage_2_and_out_in_every_format() {
     let artifact = path(&dir, "out0");
     let inspection = json(&["inspect", &artifact, "--json"]);
     assert_eq!(inspection["input_layout"], "nhwc");
-    // The importer conditions the inputs by the data: what it stores is a scale to divide by.
-    assert!(inspection["input_mean"][0].is_number());
-    assert!(inspection["input_std"][0].as_f64().is_some_and(|std| std > 0.0 && std.is_finite()));
+    let close = |value: &serde_json::Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-3;
+    assert!(
+        close(&inspection["input_mean"][0], 0.3 * 255.0) && close(&inspection["input_std"][0], 0.4 * 255.0)
+    );
     assert!(inspection["posterior"].is_object());
     assert_eq!(json(&["eval", &artifact, "--data", "digits", "--json"])["mean_passes"], 8.0);
 

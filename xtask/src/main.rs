@@ -10,6 +10,7 @@ mod dist;
 mod elf;
 mod firmware;
 mod golden;
+mod gpu;
 mod instructions;
 mod models;
 mod real;
@@ -46,7 +47,7 @@ const CHECKS: &[Check] = &[
 /// A task that is more than cargo calls: its name, what it does, and the function.
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
-/// They need what `firmware/setup.sh` installs, hence are no part of `test`.
+/// They need what `firmware/setup.sh` or `host-tools/gpu-setup.sh` installs, hence are no part of `test`.
 const TASKS: &[Task] = &[
     ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run),
     (
@@ -54,6 +55,7 @@ const TASKS: &[Task] = &[
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
     ),
+    ("gpu-test", "training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
     ("boards", "the firmware fits every board of firmware/boards", boards::run),
     (
         "c-test",

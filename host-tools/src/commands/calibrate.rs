@@ -1,7 +1,8 @@
 //! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, check_artifact, load_split, print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, load_split, print_result,
+    read_artifact,
 };
 use crate::calibrate::{Options, Share, Summary, calibrate, parts};
 use crate::error::{Error, Result};
@@ -165,11 +166,10 @@ pub fn text(summary: &Summary) -> String {
     if let Some(a) = &summary.abstention {
         let _ = writeln!(
             text,
-            "  abstention: with confidence {}, at most {} of the accepted are wrong ({} up to {:.5}; here {:.1} % accepted, {:.2} % of them wrong)",
+            "  abstention: with confidence {}, at most {} of the accepted are wrong ({}; here {:.1} % accepted, {:.2} % of them wrong)",
             a.confidence,
             a.risk,
-            summary.score,
-            a.threshold,
+            accepted_scores(summary.score, a.threshold),
             100.0 * a.coverage,
             100.0 * a.observed_risk
         );

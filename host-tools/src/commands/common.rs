@@ -2,6 +2,7 @@
 
 use crate::data::{self, Dataset};
 use crate::error::{Error, Result};
+use crate::train::Device;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::Write;
@@ -14,6 +15,48 @@ pub struct DataDirArg {
     /// Folder that holds data sets by name [default: $STF_DATA_DIR, then the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+}
+
+/// Where a float network is trained.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TrainDeviceArg {
+    /// Where to train [default: cpu]; GPUs need a build with the feature `gpu` or `cuda`
+    #[arg(long, value_enum)]
+    pub device: Option<DeviceArg>,
+}
+
+impl TrainDeviceArg {
+    /// The trainer's device.
+    #[must_use]
+    pub fn device(self) -> Device {
+        self.device.map_or(Device::Cpu, DeviceArg::device)
+    }
+}
+
+/// Where the float network runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// The host's cores.
+    Cpu,
+    /// A GPU by Vulkan.
+    Vulkan,
+    /// An Apple GPU.
+    Metal,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+impl DeviceArg {
+    /// The trainer's device.
+    #[must_use]
+    pub const fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            Self::Vulkan => Device::Vulkan,
+            Self::Metal => Device::Metal,
+            Self::Cuda => Device::Cuda,
+        }
+    }
 }
 
 /// How predictions are sampled.
@@ -170,6 +213,13 @@ pub fn print_result<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -
 pub fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|error| Error::invalid("JSON output", error, "a value with a JSON form"))
+}
+
+/// The scores that an abstention rule accepts, in words: a rule that accepts everything has the greatest
+/// number there is as its threshold.
+#[must_use]
+pub fn accepted_scores(score: &str, threshold: f32) -> String {
+    if threshold == f32::MAX { format!("any {score}") } else { format!("{score} up to {threshold:.5}") }
 }
 
 /// Number with thousands separated by spaces.

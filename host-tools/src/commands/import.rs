@@ -1,6 +1,6 @@
 //! `stf import`: a trained network from an ONNX file; its first layer becomes Bayesian as in `stf train`.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use super::train::Stage2Args;
 use crate::data::{self, Dataset, Preprocessing, Splits};
 use crate::error::{Error, Result};
@@ -8,7 +8,9 @@ use crate::graph::{Graph, Shape, Task};
 use crate::import::{self, ImportOptions, Imported, InputLayout, condition::condition, preprocess};
 use crate::progress::interrupt;
 use crate::run::{RunFolder, RunSettings, chain};
-use crate::train::{Stage1Config, Stage2Config, Validation, memory::peak_rss_bytes, validate};
+use crate::train::{
+    Stage1Config, Stage2Config, Validation, memory::peak_rss_bytes, require_device, validate_on,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt::Write;
@@ -50,6 +52,8 @@ pub struct ImportArgs {
     /// Examples of a step of stage 2
     #[arg(long)]
     batch_size: Option<usize>,
+    #[command(flatten)]
+    device: TrainDeviceArg,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
@@ -114,6 +118,7 @@ struct FirstLayer {
 pub fn run(args: &ImportArgs) -> Result<()> {
     interrupt::install();
     refuse_started(args)?;
+    require_device(args.device.device())?;
     let loaded = data::load(&args.data, args.data_dir.data_dir.as_deref())?;
     let options = args.preprocessing.read()?;
     let raw = loaded.shape();
@@ -175,7 +180,11 @@ impl ImportArgs {
 
     fn settings(&self, graph: &Graph, splits: &Splits, preprocessing: Preprocessing) -> Result<RunSettings> {
         let data_name = &splits.train.name;
-        let mut stage2 = Stage2Config { seed: self.seed, ..Stage2Config::recipe(graph, data_name) };
+        let mut stage2 = Stage2Config {
+            seed: self.seed,
+            device: self.device.device(),
+            ..Stage2Config::imported(graph, data_name)
+        };
         if let Some(batch_size) = self.batch_size {
             stage2.batch_size = batch_size;
         }
@@ -196,6 +205,7 @@ impl ImportArgs {
             stage1: Stage1Config {
                 epochs: 0,
                 seed: self.seed,
+                device: self.device.device(),
                 ..Stage1Config::recipe(&graph.name, data_name)
             },
             stage2,
@@ -259,8 +269,8 @@ fn figures(imported: &Imported, splits: &Splits, settings: &RunSettings) -> Resu
     if imported.graph.task == Task::Reconstruction {
         return Ok(None);
     }
-    let (graph, params) = (&imported.graph, &imported.params);
-    validate(graph, params, None, &splits.validation, &settings.preprocessing, 1, 0).map(Some)
+    let (graph, params, device) = (&imported.graph, &imported.params, settings.stage1.device);
+    validate_on(device, graph, params, None, &splits.validation, &settings.preprocessing, 1, 0).map(Some)
 }
 
 fn first_layer(graph: &Graph) -> Result<FirstLayer> {

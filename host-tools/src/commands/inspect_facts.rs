@@ -1,5 +1,6 @@
 //! What `stf inspect` says of the facts fitted after quantization.
 
+use super::common::accepted_scores;
 use serde::Serialize;
 use std::fmt::Write;
 use stf_bnn::Model;
@@ -104,8 +105,13 @@ impl FactRows {
         if let Some(a) = &self.abstention {
             let _ = writeln!(
                 text,
-                "  accepted with a {} up to {}: at most {} of them wrong, with confidence {} ({} of {} were, of {} examples)",
-                a.score, a.threshold, a.risk, a.confidence, a.errors, a.accepted, a.examples
+                "  accepted with {}: at most {} of them wrong, with confidence {} ({} of {} were, of {} examples)",
+                accepted_scores(a.score, a.threshold),
+                a.risk,
+                a.confidence,
+                a.errors,
+                a.accepted,
+                a.examples
             );
         }
         if let Some(d) = &self.drift {

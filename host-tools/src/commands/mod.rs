@@ -14,6 +14,7 @@ mod inspect;
 mod inspect_facts;
 mod predict;
 mod report;
+mod predict_float;
 mod sign;
 mod train;
 

@@ -1,8 +1,8 @@
 //! `stf predict`: one prediction with its uncertainty.
 
-use super::common::{SampleArgs, check_artifact, print_result, read_artifact};
+use super::common::{DeviceArg, SampleArgs, check_artifact, print_result, read_artifact};
 use crate::data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluate::{Outcome, outcomes};
 use clap::Args;
 use serde::Serialize;
@@ -14,13 +14,16 @@ use stf_bnn::uncertainty::{AbstentionRule, PredictionSets, SetMethod, random_sha
 /// Predict the class of images or arrays, with uncertainty
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// The .stf file
+    /// The .stf file, or a run folder for its float network
     pub model: PathBuf,
     /// PNG or JPEG image, or .npy array of one example or of several
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
     samples: SampleArgs,
+    /// Where the float network of a run folder runs; GPUs need a build with the feature `gpu` or `cuda`
+    #[arg(long, value_enum, default_value_t = DeviceArg::Cpu)]
+    device: DeviceArg,
     /// Print one JSON object a line, one an example
     #[arg(long)]
     pub json: bool,
@@ -109,6 +112,13 @@ struct RegressionRecord {
 /// # Errors
 /// If the artifact or an input cannot be read, or an input has another shape than the model's.
 pub fn run(args: &PredictArgs) -> Result<()> {
+    if args.model.is_dir() {
+        return super::predict_float::run(&args.model, &args.inputs, &args.samples, args.device, args.json);
+    }
+    if args.device != DeviceArg::Cpu {
+        let found = format!("{} for a .stf file", args.device.device());
+        return Err(Error::invalid("device", found, "cpu, or a run folder: its float network runs on GPUs"));
+    }
     let bytes = read_artifact(&args.model)?;
     let model = check_artifact(&args.model, &bytes)?;
     let config = args.samples.config();

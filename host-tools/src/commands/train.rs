@@ -1,13 +1,14 @@
 //! `stf train`: both stages into a run folder, with checkpoints.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use crate::data::{self, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::architectures;
 use crate::progress::interrupt;
 use crate::run::{RunFolder, RunSettings, StageReport, StageReports, chain};
 use crate::train::{
-    Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, Validation, memory::peak_rss_bytes,
+    Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, Validation,
+    memory::peak_rss_bytes, require_device,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -26,8 +27,8 @@ pub struct TrainArgs {
     /// Run folder: settings, checkpoints, log, trained network
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on with the run in the folder, with the settings it was started with
-    #[arg(long, conflicts_with_all = ["arch", "data", "force"])]
+    /// Go on with the run in the folder, with the settings it was started with; only --device may change
+    #[arg(long, conflicts_with_all = ["arch", "data", "force", "seed", "Stage1Args", "Stage2Args"])]
     resume: bool,
     /// Start anew in a folder that holds a run
     #[arg(long)]
@@ -35,6 +36,8 @@ pub struct TrainArgs {
     /// Seed of splits, weights, order, augmentation and noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    device: TrainDeviceArg,
     #[command(flatten)]
     data_dir: DataDirArg,
     #[command(flatten)]
@@ -230,6 +233,7 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let graph = architectures::build(arch, shape, splits.train.class_names.len())?;
     let settings = settings(args, arch, spec, &graph, &splits)?;
     settings.stage1.check(&graph)?;
+    require_device(settings.stage1.device)?;
     if let Some(stage2) = &settings.stage2 {
         stage2.check(&graph)?;
     }
@@ -250,7 +254,7 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
 }
 
 fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
-    let settings = chain::read_settings(&args.out)?;
+    let mut settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
     let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
     let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
@@ -262,6 +266,11 @@ fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
             format!("other data under the name {}", settings.data),
             "the data that the run was started with",
         ));
+    }
+    if args.device.device.is_some() {
+        require_device(args.device.device())?;
+        settings.set_device(args.device.device());
+        folder.save_config(&settings)?;
     }
     chain::trim_log(&folder)?;
     Ok((folder, settings, splits))
@@ -275,13 +284,18 @@ fn settings(
     splits: &Splits,
 ) -> Result<RunSettings> {
     let data_name = &splits.train.name;
-    let mut stage1 = Stage1Config { seed: args.seed, ..Stage1Config::recipe(arch, data_name) };
+    let mut stage1 = Stage1Config {
+        seed: args.seed,
+        device: args.device.device(),
+        ..Stage1Config::recipe(arch, data_name)
+    };
     args.stage1.change(&mut stage1);
     let stage2 = (!args.stage2.plain).then(|| {
         let mut stage2 = Stage2Config {
             seed: args.seed,
             batch_size: stage1.batch_size,
             accumulate: stage1.accumulate,
+            device: stage1.device,
             augment: stage1.augment,
             ..Stage2Config::recipe(graph, data_name)
         };

@@ -3,7 +3,7 @@
 use crate::data::Preprocessing;
 use crate::error::Result;
 use crate::graph::{Graph, Shape, architectures, check};
-use crate::train::{Stage1Config, Stage2Config};
+use crate::train::{Device, Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
 
 /// Settings of a run, stored as `config.json` in its folder.
@@ -45,5 +45,13 @@ impl RunSettings {
             return Ok(network.clone());
         }
         architectures::build(&self.architecture, self.input, self.class_names.len())
+    }
+
+    /// What is left to train runs on this device.
+    pub fn set_device(&mut self, device: Device) {
+        self.stage1.device = device;
+        if let Some(stage2) = &mut self.stage2 {
+            stage2.device = device;
+        }
     }
 }

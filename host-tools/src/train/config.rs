@@ -1,5 +1,6 @@
 //! Settings of both training stages.
 
+use super::engine::Device;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, Shape};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,9 @@ pub struct Stage1Config {
     /// Batches of one step: their gradients are summed.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Where the network runs. Other devices round in other orders: the same up to rounding.
+    #[serde(default)]
+    pub device: Device,
     /// How gradients become steps.
     pub optimizer: Optimizer,
     /// Step size before the schedule.
@@ -167,6 +171,9 @@ pub struct Stage2Config {
     /// Batches of one step: their gradients are summed.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Where the network runs.
+    #[serde(default)]
+    pub device: Device,
     /// Gradient estimator.
     pub estimator: Estimator,
     /// Centre of the prior.

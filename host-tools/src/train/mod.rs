@@ -1,10 +1,13 @@
 //! Training in two stages: the whole network as usual, then its first kernel by stochastic
-//! variational inference. CPU only, both in terms of the graph's [`executor`].
+//! variational inference. Both in terms of an [`Engine`]: the CPU's [`executor`], or a GPU's.
 
 mod accumulate;
 mod batches;
 mod config;
+pub mod engine;
 pub mod executor;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod loss;
 pub mod memory;
 mod monte_carlo;
@@ -21,8 +24,9 @@ pub mod variational;
 
 pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
+pub use engine::{Device, Draws, Engine, engine, require_device};
 pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
-pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate};
+pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate, validate_on};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;
 pub use random::{Purpose, Random, derive, normals};

@@ -1,13 +1,15 @@
 //! Float predictions by Monte Carlo over the first kernel: validation figures, and the reference that
 //! the int8 runtime is compared with.
 
-use super::executor::Executor;
+use super::engine::{Device, Draws, Engine, engine};
+use super::executor::Trainable;
 use super::observer::Validation;
 use super::random::{Purpose, normals};
 use crate::data::{Dataset, Preprocessing};
 use crate::error::Result;
 use crate::graph::params::Posterior;
 use crate::graph::{Params, Task};
+use ndarray::ArrayD;
 use stf_bnn::uncertainty::Calibration;
 
 /// Softmax of one row of logits.
@@ -41,7 +43,7 @@ pub struct McPrediction {
 /// # Errors
 /// If the network cannot run on the inputs.
 pub fn predict_mc(
-    executor: &mut Executor,
+    engine: &mut dyn Engine,
     params: &Params,
     posterior: Option<&Posterior>,
     inputs: &[f32],
@@ -49,16 +51,11 @@ pub fn predict_mc(
     num_samples: usize,
     seed: u64,
 ) -> Result<McPrediction> {
-    let classes = executor.graph().output_shape().len();
+    let classes = engine.graph().output_shape().len();
     let samples = if posterior.is_some() { num_samples.max(1) } else { 1 };
     let mut sum = vec![0.0f32; n * classes];
     let mut expected = vec![0.0f32; n];
-    let mut sampled = params.clone();
-    for sample in 0..samples {
-        if let Some(posterior) = posterior {
-            sample_kernel(&mut sampled, params, posterior, seed, sample as u64);
-        }
-        let logits = executor.infer(&sampled, inputs, n)?;
+    let mut take = |logits: &[f32]| {
         for ((logits, sum), expected) in
             logits.chunks(classes).zip(sum.chunks_mut(classes)).zip(&mut expected)
         {
@@ -66,6 +63,15 @@ pub fn predict_mc(
             *expected += entropy(&probabilities) / samples as f32;
             sum.iter_mut().zip(&probabilities).for_each(|(sum, p)| *sum += p / samples as f32);
         }
+    };
+    match posterior.map(|posterior| (posterior, &params.nodes[posterior.node].weight)) {
+        Some((posterior, Some(mu))) => {
+            let mut fill =
+                |sample, kernel: &mut ArrayD<f32>| draw_kernel(kernel, mu, posterior, seed, sample as u64);
+            let draws = Draws { node: posterior.node, count: samples, fill: &mut fill };
+            engine.infer_draws(params, draws, inputs, n, &mut take)?;
+        }
+        _ => take(engine.infer(params, inputs, n)?),
     }
     let predictive_entropy: Vec<f32> = sum.chunks(classes).map(entropy).collect();
     let mutual_information =
@@ -80,6 +86,10 @@ pub fn sample_kernel(sampled: &mut Params, params: &Params, posterior: &Posterio
     else {
         return; // a posterior always belongs to a weighted node
     };
+    draw_kernel(target, mu, posterior, seed, sample);
+}
+
+fn draw_kernel(target: &mut ArrayD<f32>, mu: &ArrayD<f32>, posterior: &Posterior, seed: u64, sample: u64) {
     let eps = normals(seed, Purpose::Evaluation, &[sample], mu.len());
     for (((target, mu), log_var), eps) in target.iter_mut().zip(mu).zip(&posterior.log_var).zip(eps) {
         *target = mu + (0.5 * log_var).exp() * eps;
@@ -102,7 +112,25 @@ pub fn validate(
     num_samples: usize,
     seed: u64,
 ) -> Result<Validation> {
-    let mut executor = Executor::new(graph, BATCH)?;
+    validate_on(Device::Cpu, graph, params, posterior, data, preprocessing, num_samples, seed)
+}
+
+/// As [`validate`], on a device.
+///
+/// # Errors
+/// As [`validate`], and if the device is not there.
+#[expect(clippy::too_many_arguments, reason = "those of `validate`, and the device")]
+pub fn validate_on(
+    device: Device,
+    graph: &crate::graph::Graph,
+    params: &Params,
+    posterior: Option<&Posterior>,
+    data: &Dataset,
+    preprocessing: &Preprocessing,
+    num_samples: usize,
+    seed: u64,
+) -> Result<Validation> {
+    let mut executor = engine(graph, BATCH, Trainable::None, device)?;
     let classes = graph.output_shape().len();
     let (mut calibration, mut inputs) = (Calibration::new(), Vec::new());
     let mut error = 0.0;
@@ -115,7 +143,7 @@ pub fn validate(
             continue;
         }
         let prediction =
-            predict_mc(&mut executor, params, posterior, &inputs, batch.len(), num_samples, seed)?;
+            predict_mc(executor.as_mut(), params, posterior, &inputs, batch.len(), num_samples, seed)?;
         for (probabilities, &index) in prediction.probabilities.chunks(classes).zip(batch) {
             calibration.push(probabilities, data.labels[index] as usize);
         }

@@ -1,6 +1,7 @@
 //! Default settings by architecture and data. What they reach, and what else was tried, is in
 //! `docs/results.md`.
 
+use super::Device;
 use super::config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
 use crate::graph::{Graph, Op};
 
@@ -29,6 +30,7 @@ impl Stage1Config {
             epochs,
             batch_size: if data == "digits" { 32 } else { 128 },
             accumulate: 1,
+            device: Device::Cpu,
             optimizer,
             learning_rate,
             weight_decay,
@@ -60,6 +62,7 @@ impl Stage2Config {
             epochs: if data == "digits" { 20 } else { 5 },
             batch_size: if data == "digits" { 32 } else { 128 },
             accumulate: 1,
+            device: Device::Cpu,
             estimator: if dense { Estimator::Local } else { Estimator::Flipout },
             prior: PriorMean::Map,
             prior_sigma,
@@ -74,5 +77,12 @@ impl Stage2Config {
             seed: 0,
             eval_samples: 32,
         }
+    }
+
+    /// Settings for a network that was trained elsewhere: it stands at an optimum of data that may be more
+    /// than those at hand, so the posterior starts narrower around it and its mean hardly moves.
+    #[must_use]
+    pub fn imported(graph: &Graph, data: &str) -> Self {
+        Self { delta: 0.05, lr_mu: 1e-5, ..Self::recipe(graph, data) }
     }
 }

@@ -3,9 +3,10 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::Stage1Config;
-use super::executor::{Executor, Pass, Trainable};
+use super::engine::{Engine, engine};
+use super::executor::{Pass, Trainable};
 use super::loss::{half_squared_error, softmax_cross_entropy};
-use super::monte_carlo::validate;
+use super::monte_carlo::validate_on;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
 use super::random::{Purpose, derive};
@@ -45,7 +46,7 @@ pub fn stage1(
     let mut trainer = Trainer {
         graph,
         config,
-        executor: Executor::for_training(graph, config.batch_size.min(data.train.len()), Trainable::All)?,
+        executor: engine(graph, config.batch_size.min(data.train.len()), Trainable::All, config.device)?,
         gradients: Accumulator::new(graph, Trainable::All),
     };
     while state.epoch < config.epochs {
@@ -58,7 +59,7 @@ pub fn stage1(
 struct Trainer<'a> {
     graph: &'a Graph,
     config: &'a Stage1Config,
-    executor: Executor,
+    executor: Box<dyn Engine>,
     gradients: Accumulator,
 }
 
@@ -99,8 +100,16 @@ impl Trainer<'_> {
         state.epoch += 1;
         let tensors = state.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
         check_finite(tensors, state.epoch, HINT)?;
-        let validation =
-            validate(self.graph, &state.params, None, data.validation, data.preprocessing, 1, config.seed)?;
+        let validation = validate_on(
+            config.device,
+            self.graph,
+            &state.params,
+            None,
+            data.validation,
+            data.preprocessing,
+            1,
+            config.seed,
+        )?;
         Ok(EpochSummary {
             stage: 1,
             epoch: state.epoch,
@@ -135,12 +144,12 @@ impl Trainer<'_> {
         scale_to_step(&mut gradient, batch);
         let gradients = self.gradients.batch_mut();
         self.executor.backward(&state.params, &batch.inputs, &gradient, n, &pass, gradients)?;
-        self.executor.update_running_statistics(&mut state.params);
+        self.executor.update_running_statistics(&mut state.params)?;
         self.gradients.add(batch);
         Ok(loss)
     }
 
-    fn apply(&self, state: &mut Stage1State, learning_rate: f32) {
+    fn apply(&mut self, state: &mut Stage1State, learning_rate: f32) {
         state.optimizer.advance();
         for (id, gradients) in self.gradients.total().nodes.iter().enumerate() {
             for (name, value) in state.params.nodes[id].tensors_mut() {

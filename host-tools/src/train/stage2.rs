@@ -7,8 +7,9 @@
 use super::accumulate::{Accumulator, scale_to_step};
 use super::batches::{Batch, Epoch};
 use super::config::{Optimizer, Stage2Config};
-use super::executor::{Executor, Pass, Trainable, part_examples};
-use super::monte_carlo::validate;
+use super::engine::{Device, Engine, engine};
+use super::executor::{Pass, Trainable, part_examples};
+use super::monte_carlo::validate_on;
 use super::observer::{EpochSummary, Observer};
 use super::optimizer::OptimizerState;
 use super::stage1::batch_loss;
@@ -52,12 +53,13 @@ pub fn stage2(
     };
     state.optimizer.check(Optimizer::ADAM)?;
     // Examples do not depend on each other: batch norm has its running statistics.
-    let part_size = part_examples(graph, config.batch_size.min(data.train.len()));
+    let batch = config.batch_size.min(data.train.len());
+    let part_size = if config.device == Device::Cpu { part_examples(graph, batch) } else { batch };
     let mut trainer = Trainer {
         graph,
         config,
         node,
-        executor: Executor::for_training(graph, part_size, Trainable::FirstLayer)?,
+        executor: engine(graph, part_size, Trainable::FirstLayer, config.device)?,
         part_size,
         gradients: Accumulator::new(graph, Trainable::FirstLayer),
         noise: None,
@@ -90,7 +92,7 @@ struct Trainer<'a> {
     graph: &'a Graph,
     config: &'a Stage2Config,
     node: NodeId,
-    executor: Executor,
+    executor: Box<dyn Engine>,
     /// Most examples of one pass.
     part_size: usize,
     gradients: Accumulator,
@@ -163,7 +165,8 @@ impl Trainer<'_> {
         let config = self.config;
         let last = state.epoch == config.epochs;
         let samples = if last { config.eval_samples } else { PROGRESS_SAMPLES.min(config.eval_samples) };
-        let validation = validate(
+        let validation = validate_on(
+            config.device,
             self.graph,
             &state.params,
             Some(&state.posterior),
@@ -189,7 +192,7 @@ impl Trainer<'_> {
 
     /// Ends a step whose examples have the mean negative log likelihood `nll`; returns the objective.
     /// `kl_weight` is `T / N`, warmed up.
-    fn step(&self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
+    fn step(&mut self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
         let (mut d_mu, mut d_log_var) = self.likelihood_gradient(state)?;
         let config = self.config;
         let mu = kernel(self.graph, &state.params, self.node)?;

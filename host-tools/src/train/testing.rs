@@ -1,6 +1,8 @@
 //! Small networks and data for the tests of the training loops.
 
-use super::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, TrainData};
+use super::{
+    Augment, Device, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config, TrainData,
+};
 use crate::data::{Dataset, Inputs, Preprocessing};
 use crate::graph::{Activation, Graph, GraphBuilder, Shape, Task, Window};
 
@@ -77,6 +79,7 @@ pub(super) fn stage1_config(optimizer: Optimizer) -> Stage1Config {
         epochs: 4,
         batch_size: 16,
         accumulate: 1,
+        device: Device::Cpu,
         optimizer,
         learning_rate: 0.02,
         weight_decay: 1e-3,
@@ -93,6 +96,7 @@ pub(super) fn stage2_config(estimator: Estimator) -> Stage2Config {
         epochs: 4,
         batch_size: 16,
         accumulate: 1,
+        device: Device::Cpu,
         estimator,
         prior: PriorMean::Map,
         prior_sigma: 0.3,

@@ -93,7 +93,7 @@ pub(super) fn activate_backward(activation: Activation, saved: &[f32], d: &mut [
 /// Inverted dropout: drops each value with probability `rate` and scales the others by
 /// `1 / (1 - rate)`. Forward and backward call it alike: the mask follows from seed, node and index,
 /// which is `first` for the first value.
-pub(super) fn drop_out(rate: f32, seed: u64, node: NodeId, first: usize, values: &mut [f32]) {
+pub(in crate::train) fn drop_out(rate: f32, seed: u64, node: NodeId, first: usize, values: &mut [f32]) {
     let keep = 1.0 - rate;
     let threshold = (f64::from(keep) * 2f64.powi(32)) as u64;
     let base = mix(seed ^ mix(node as u64));

@@ -24,6 +24,8 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "gpu")]
+pub(super) use elementwise::drop_out;
 pub use plan::part_examples;
 pub use times::Times;
 pub use types::{Gradients, Pass, Perturbation, Trainable};
@@ -209,20 +211,8 @@ impl Executor {
     /// Moves the running statistics of batch norm towards those of the last training pass:
     /// `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
     pub fn update_running_statistics(&self, params: &mut Params) {
-        for (id, node) in self.graph.nodes.iter().enumerate() {
-            let (Op::BatchNorm { momentum, .. }, statistics) = (node.op, &self.statistics[id]) else {
-                continue;
-            };
-            let unbias = statistics.rows as f32 / statistics.rows.saturating_sub(1).max(1) as f32;
-            let blend = |running: &mut f32, batch: f32| *running += momentum * (batch - *running);
-            let params = &mut params.nodes[id];
-            if let (Some(mean), Some(variance)) = (&mut params.running_mean, &mut params.running_var) {
-                mean.iter_mut().zip(&statistics.mean).for_each(|(running, batch)| blend(running, *batch));
-                variance
-                    .iter_mut()
-                    .zip(&statistics.variance)
-                    .for_each(|(running, batch)| blend(running, batch * unbias));
-            }
+        for (id, found) in self.statistics.iter().enumerate() {
+            move_running_statistics(&self.graph, params, id, &found.mean, &found.variance, found.rows);
         }
     }
 
@@ -322,6 +312,25 @@ impl Executor {
 
     fn missing(&self, id: NodeId, tensor: &str) -> Error {
         Error::invalid(format!("{tensor} of node {}", self.graph.nodes[id].name), "none", "a tensor")
+    }
+}
+
+/// Moves a batch-norm node's running statistics towards a batch's mean and biased variance over `rows`.
+pub(super) fn move_running_statistics(
+    graph: &Graph,
+    params: &mut Params,
+    id: NodeId,
+    mean: &[f32],
+    variance: &[f32],
+    rows: usize,
+) {
+    let Op::BatchNorm { momentum, .. } = graph.nodes[id].op else { return };
+    let unbias = rows as f32 / rows.saturating_sub(1).max(1) as f32;
+    let blend = |running: &mut f32, batch: f32| *running += momentum * (batch - *running);
+    let params = &mut params.nodes[id];
+    if let (Some(running_mean), Some(running_var)) = (&mut params.running_mean, &mut params.running_var) {
+        running_mean.iter_mut().zip(mean).for_each(|(running, batch)| blend(running, *batch));
+        running_var.iter_mut().zip(variance).for_each(|(running, batch)| blend(running, batch * unbias));
     }
 }
 

@@ -208,6 +208,30 @@ fn residual_sums() {
 }
 
 #[test]
+fn products_differences_concatenations_and_padding() {
+    check_operator(|b, x| {
+        let y = b.conv(x, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+        let z = b.conv(y, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+        let difference = b.push(Op::Sub, &[z, y]).unwrap();
+        let reversed = b.push(Op::Sub, &[y, difference]).unwrap();
+        let product = b.push(Op::Mul, &[reversed, z]).unwrap();
+        let mean = b.global_avg_pool(product).unwrap();
+        let gate = b.activation(mean, Activation::Sigmoid).unwrap();
+        let gated = b.push(Op::Mul, &[product, gate]).unwrap();
+        b.push(Op::Mul, &[gated, gated]).unwrap()
+    });
+    for axis in 0..3 {
+        check_operator(|b, x| {
+            let y = b.conv(x, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+            let z = b.conv(y, 3, Window::padded(3, 1, 1), 1, true).unwrap();
+            let joined = b.push(Op::Concat { axis }, &[y, z]).unwrap();
+            let twice = b.push(Op::Concat { axis: 2 }, &[joined, joined]).unwrap();
+            b.push(Op::Pad { begin: [1, 0], end: [2, 3] }, &[twice]).unwrap()
+        });
+    }
+}
+
+#[test]
 fn activations_away_from_their_kinks() {
     use Activation::{Elu, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
     for activation in [Elu(0.7), Gelu, HardSigmoid, HardSwish, LeakyRelu(0.1), Relu, Relu6, Sigmoid, Tanh] {

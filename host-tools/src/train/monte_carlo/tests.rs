@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::graph::{Graph, GraphBuilder, Shape, Task};
+use crate::train::Executor;
 use crate::train::testing::{Examples, conv_net, numbers};
 use ndarray::ArrayD;
 

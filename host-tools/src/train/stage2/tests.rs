@@ -4,7 +4,7 @@
 use super::*;
 use crate::data::Preprocessing;
 use crate::train::testing::{Examples, conv_net, dense_net, numbers, stage2_config, with_threads};
-use crate::train::{Estimator, PriorMean, Schedule, Silent};
+use crate::train::{Device, Estimator, PriorMean, Schedule, Silent};
 use std::ops::Range;
 
 /// A network with a wide posterior in the middle of training, and one batch for it.
@@ -36,7 +36,7 @@ impl Case {
             graph: &self.graph,
             config: &self.config,
             node: self.state.posterior.node,
-            executor: Executor::for_training(&self.graph, self.batch.labels.len(), Trainable::FirstLayer)
+            executor: engine(&self.graph, self.batch.labels.len(), Trainable::FirstLayer, Device::Cpu)
                 .unwrap(),
             part_size: self.batch.labels.len(),
             gradients: Accumulator::new(&self.graph, Trainable::FirstLayer),
