@@ -13,8 +13,8 @@ mod import;
 mod inspect;
 mod inspect_facts;
 mod predict;
-mod report;
 mod predict_float;
+mod report;
 mod sign;
 mod train;
 

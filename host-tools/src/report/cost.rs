@@ -84,15 +84,13 @@ pub fn collect(subject: &Subject<'_>) -> Result<Cost> {
     let timings = bench::predictions(model, &inputs, &settings, EACH)?;
     let row = |(setting, (timing, _)): (&Setting, (bench::Timing, f64))| {
         let found = metrics(&outcomes(model, &some, &setting.config())?, &some);
-        let workspace = device_workspace_bytes(model, &setting.config);
         Ok(CostRow {
             num_samples: if let Samples::MonteCarlo(samples) = setting.config.samples { samples } else { 0 },
             accuracy: found.accuracy(),
             nll: found.nll(),
             ece: found.ece(),
             median_us: timing.median_us,
-            workspace_bytes: workspace
-                .map_err(|error| Error::invalid("workspace", error, "a usable size"))?,
+            workspace_bytes: device_workspace_bytes(model, &setting.config)?,
         })
     };
     let layer = |(layer, timing): (stf_bnn::artifact::Layer, bench::Timing)| LayerRow {

@@ -58,8 +58,7 @@ impl Artifact {
             macs: model.macs(),
             weight_bytes: model.weight_bytes(),
             posterior_bytes: model.posterior_bytes(),
-            workspace_bytes: workspace
-                .map_err(|error| Error::invalid("workspace", error, "a usable size"))?,
+            workspace_bytes: device_workspace_bytes(model, subject.config)?,
             temperature: manifest.temperature,
             prior_sigma: manifest.posterior.map(|posterior| posterior.prior.prior_sigma),
             posterior_temperature: manifest.posterior.map(|posterior| posterior.prior.temperature),
