@@ -58,7 +58,7 @@ addEventListener('load', () => {
         wrong(`${said} is cut off`);
       }
       const size = parseFloat(getComputedStyle(text).fontSize) * (frame.width / svg.viewBox.baseVal.width);
-      if (size < 7.5) wrong(`${said} is ${size.toFixed(1)} pixels small`);
+      if (size < 7) wrong(`${said} is ${size.toFixed(1)} pixels small`);
       if (contrast(channels(getComputedStyle(text).fill), paper) < 4.5) wrong(`${said} is too faint`);
     }
     texts.forEach((a, i) => texts.slice(i + 1).forEach((b) => {

@@ -131,6 +131,6 @@ mod tests {
             Report { title: evil.into(), summary: evil.into(), sections, figures: serde_json::Map::new() };
         let html = page(&report);
         assert!(!html.contains("<script") && !html.contains("'x'"), "{html}");
-        assert_eq!(html.matches("&lt;script&gt;").count(), 13);
+        assert_eq!(html.matches("&lt;script&gt;").count(), 15);
     }
 }

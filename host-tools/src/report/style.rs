@@ -20,7 +20,7 @@ const PLOT: &str = "\
 .plot .grid{stroke:var(--grid)}.plot .axis{stroke:var(--soft);fill:none}\
 .plot .rule{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4;fill:none}\
 .plot .line{fill:none;stroke-width:2.2;stroke-linejoin:round}.plot .thin{fill:none;stroke-width:1.6}\
-.plot .wash{fill-opacity:.2;stroke:none}.plot .box{fill-opacity:.22;stroke-width:1.2}.plot .in{fill:var(--ink);font-size:11px}\
+.plot .wash{fill-opacity:.2;stroke:none}.plot .box{fill-opacity:.22;stroke-width:1.2}.plot .in{fill:var(--ink);font-size:12px}\
 .plot .s0{stroke:var(--c0)}.plot .s1{stroke:var(--c1)}.plot .s2{stroke:var(--c2)}.plot .s3{stroke:var(--c3)}.plot .s4{stroke:var(--c4)}.plot .s5{stroke:var(--c5)}\
 .plot .f0{fill:var(--c0)}.plot .f1{fill:var(--c1)}.plot .f2{fill:var(--c2)}.plot .f3{fill:var(--c3)}.plot .f4{fill:var(--c4)}.plot .f5{fill:var(--c5)}";
 
@@ -42,7 +42,7 @@ th,td{padding:.25rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px
 .examples li{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.5rem;font-size:.84rem;line-height:1.4;overflow-wrap:anywhere}\
 .examples img{width:100%;image-rendering:pixelated;border-radius:4px;display:block;margin-bottom:.35rem}.examples b{font-size:.95rem}.wrong{color:var(--bad)}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem;font-size:.8rem;line-height:1.45}\
-@media(max-width:34rem){body{padding:.7rem .7rem 3rem}.tiles{grid-template-columns:1fr 1fr}table{font-size:.8rem}th,td{padding:.22rem .26rem}thead th{font-size:.72rem}.examples{grid-template-columns:repeat(3,1fr);gap:.4rem}.examples li{font-size:.76rem;padding:.35rem}}\
+@media(max-width:34rem){body{padding:.7rem .7rem 3rem}.tiles{grid-template-columns:1fr 1fr}table{font-size:.75rem}th,td{padding:.22rem .18rem}thead th{font-size:.68rem}.examples{grid-template-columns:repeat(3,1fr);gap:.4rem}.examples li{font-size:.76rem;padding:.35rem}}\
 @media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,li,tr,.tiles>div{break-inside:avoid}h2,h3{break-after:avoid}.plots{grid-template-columns:1fr 1fr}.examples{grid-template-columns:repeat(8,1fr)}.table{overflow:visible}}";
 
 /// Style of a plot that is a file of its own.

@@ -217,7 +217,7 @@ impl<'a> Picture<'a> {
             svg,
             "<rect class=\"box f{colour} s{colour}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
         );
-        if width >= CHARACTER * one.text.chars().count() as f64 * 0.86 + 4.0 && height >= 14.0 {
+        if width >= CHARACTER * one.text.chars().count() as f64 * 0.93 + 4.0 && height >= 14.0 {
             let _ = write!(
                 svg,
                 "<text class=\"in\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
@@ -250,29 +250,29 @@ fn key(svg: &mut String, &(mark, name, left, row): &(&Mark, &str, f64, usize)) {
     let colour = mark.legend().0.unwrap_or(0) % COLOURS;
     let right = left + 24.0;
     let _ = match mark {
-        Mark::Rule { .. } => write!(svg, "<path class=\"rule\" d=\"M{left} {y}H{right}\"/>"),
+        Mark::Rule { .. } => write!(svg, "<path class=\"rule\" d=\"M{left:.1} {y}H{right:.1}\"/>"),
         Mark::Line { .. } => write!(
             svg,
-            "<path class=\"line s{colour}\" stroke-dasharray=\"{}\" d=\"M{left} {y}H{right}\"/>",
+            "<path class=\"line s{colour}\" stroke-dasharray=\"{}\" d=\"M{left:.1} {y}H{right:.1}\"/>",
             DASHES[colour]
         ),
         Mark::Band { .. } => {
             write!(
                 svg,
-                "<rect class=\"wash f{colour}\" x=\"{left}\" y=\"{}\" width=\"24\" height=\"12\"/>",
+                "<rect class=\"wash f{colour}\" x=\"{left:.1}\" y=\"{}\" width=\"24\" height=\"12\"/>",
                 y - 6.0
             )
         }
         Mark::Steps { .. } => write!(
             svg,
-            "<rect class=\"wash f{colour}\" x=\"{left}\" y=\"{0}\" width=\"24\" height=\"12\"/>\
-             <path class=\"thin s{colour}\" stroke-dasharray=\"{1}\" d=\"M{left} {0}H{right}\"/>",
+            "<rect class=\"wash f{colour}\" x=\"{left:.1}\" y=\"{0}\" width=\"24\" height=\"12\"/>\
+             <path class=\"thin s{colour}\" stroke-dasharray=\"{1}\" d=\"M{left:.1} {0}H{right:.1}\"/>",
             y - 6.0,
             DASHES[colour]
         ),
         Mark::Boxes { .. } => write!(
             svg,
-            "<rect class=\"box f{colour} s{colour}\" x=\"{left}\" y=\"{}\" width=\"24\" height=\"12\"/>",
+            "<rect class=\"box f{colour} s{colour}\" x=\"{left:.1}\" y=\"{}\" width=\"24\" height=\"12\"/>",
             y - 6.0
         ),
         Mark::Points { .. } => {
@@ -280,7 +280,7 @@ fn key(svg: &mut String, &(mark, name, left, row): &(&Mark, &str, f64, usize)) {
             Ok(())
         }
     };
-    let _ = write!(svg, "<text x=\"{}\" y=\"{}\">{}</text>", left + 30.0, y + 4.5, escape(name));
+    let _ = write!(svg, "<text x=\"{:.1}\" y=\"{}\">{}</text>", left + 30.0, y + 4.5, escape(name));
 }
 
 /// Circle, square, triangle, diamond ...
