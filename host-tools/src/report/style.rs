@@ -41,9 +41,9 @@ th,td{padding:.25rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.6rem,1fr));gap:.7rem;margin:.6rem 0;padding:0;list-style:none}\
 .examples li{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.5rem;font-size:.84rem;line-height:1.4;overflow-wrap:anywhere}\
 .examples img{width:100%;image-rendering:pixelated;border-radius:4px;display:block;margin-bottom:.35rem}.examples b{font-size:.95rem}.wrong{color:var(--bad)}\
-pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem;font-size:.8rem;line-height:1.45}\
+pre{column-width:22rem;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7rem;font-size:.8rem;line-height:1.45}\
 @media(max-width:34rem){body{padding:.7rem .7rem 3rem}.tiles{grid-template-columns:1fr 1fr}table{font-size:.75rem}th,td{padding:.22rem .18rem}thead th{font-size:.68rem}.examples{grid-template-columns:repeat(3,1fr);gap:.4rem}.examples li{font-size:.76rem;padding:.35rem}}\
-@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,li,tr,.tiles>div{break-inside:avoid}h2,h3{break-after:avoid}.plots{grid-template-columns:1fr 1fr}.examples{grid-template-columns:repeat(8,1fr)}.table{overflow:visible}}";
+@media print{body{max-width:none;padding:0;font-size:12px}nav{display:none}figure,li,tr,.tiles>div{break-inside:avoid}h2,h3{break-after:avoid}.plots{grid-template-columns:1fr 1fr}.examples{grid-template-columns:repeat(auto-fill,minmax(6.4rem,1fr))}.examples li{font-size:.68rem}figcaption{font-size:.72rem}section>p{break-after:avoid}.table{overflow:visible}}";
 
 /// Style of a plot that is a file of its own.
 #[must_use]
