@@ -7,7 +7,6 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, Outcome, Predictions};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use stf_bnn::{Config, Model};
 
 /// What a report is about.
@@ -51,22 +50,22 @@ impl Subject<'_> {
 #[derive(Default)]
 struct Parts {
     sections: Vec<Section>,
-    figures: Map<String, Value>,
+    figures: Vec<(&'static str, String)>,
 }
 
 impl Parts {
     /// Adds figures under a name.
-    fn figures(&mut self, name: &str, figures: &impl Serialize) -> Result<()> {
-        let value = serde_json::to_value(figures)
+    fn figures(&mut self, name: &'static str, figures: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string(figures)
             .map_err(|error| Error::invalid(format!("report: {name}"), error, "figures with a JSON form"))?;
-        self.figures.insert(name.to_string(), value);
+        self.figures.push((name, json));
         Ok(())
     }
 
     /// Adds figures and the section made of them.
     fn add<T: Serialize>(
         &mut self,
-        name: &str,
+        name: &'static str,
         figures: &T,
         section: impl FnOnce(&T) -> Section,
     ) -> Result<()> {

@@ -27,7 +27,6 @@ pub use memory::{MemoryMap, Place, memory_map};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use plot::Plot;
-use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// Everything on a page.
@@ -39,8 +38,8 @@ pub struct Report {
     pub summary: String,
     /// In the order of the page.
     pub sections: Vec<Section>,
-    /// All figures, by section.
-    pub figures: Map<String, Value>,
+    /// All figures: a name, and a JSON value as text, which keeps each number as `stf eval` prints it.
+    pub figures: Vec<(&'static str, String)>,
 }
 
 /// A part of a page.
@@ -140,8 +139,8 @@ impl Report {
     /// If the disk refuses.
     pub fn write_files(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
-        let figures = serde_json::to_vec_pretty(&self.figures)
-            .map_err(|error| Error::invalid("report", error, "figures with a JSON form"))?;
+        let figures = self.figures.iter().map(|(name, json)| format!("\"{name}\": {json}"));
+        let figures = format!("{{\n{}\n}}\n", figures.collect::<Vec<_>>().join(",\n")).into_bytes();
         let plots = self.plots().map(|plot| (format!("{}.svg", plot.id), plot.svg_file().into_bytes()));
         let mut written = Vec::new();
         for (name, bytes) in [("figures.json".to_string(), figures)].into_iter().chain(plots) {
