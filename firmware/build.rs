@@ -41,9 +41,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("inputs.bin"), inputs)?;
     let config = config()?;
     let mut constants = constants(&model, &config)?;
-    constants += &format!("/// Bytes of all inputs.
+    constants += &format!(
+        "/// Bytes of all inputs.
 pub const INPUT_BYTES: usize = {input_bytes};
-");
+"
+    );
     fs::write(out.join("constants.rs"), constants)?;
     golden::write(&out, &setting("STF_GOLDEN", ""), &config)?;
     Ok(())

@@ -8,10 +8,13 @@
 //! What we optimise for, in that order: the same result everywhere, no panic after
 //! [`Model::from_bytes`], memory, speed, code size.
 #![cfg_attr(not(feature = "std"), no_std)]
-#![deny(unsafe_code)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+
+// Unit tests build their models with the code of the integration tests.
+#[cfg(test)]
+extern crate self as stf_bnn;
 
 #[cfg(target_endian = "big")]
 compile_error!("stf-bnn reads little-endian artifacts in place: big-endian targets are not supported");

@@ -475,6 +475,15 @@ stf_status stf_model_load_signed(struct stf_model *model,
                                  uint32_t min_release);
 
 /*
+ Reads the whole artifact again: `STF_STATUS_CHECKSUM` if it changed since it was loaded. It finds damage
+ (flash that wears out), not an attacker.
+
+ # Safety
+ `model` leads to an `stf_model` whose artifact is still there.
+ */
+stf_status stf_model_recheck(const struct stf_model *model);
+
+/*
  Release number of a signed artifact; 0 for an unsigned one.
 
  # Safety
@@ -562,6 +571,17 @@ stf_status stf_predictor_set_counter(struct stf_predictor *predictor, uint64_t c
  `predictor` leads to an `stf_predictor`, `counter` to a `uint64_t`.
  */
 stf_status stf_predictor_counter(const struct stf_predictor *predictor, uint64_t *counter);
+
+/*
+ Reads the whole artifact again before the next prediction and then before every `predictions`-th one;
+ 0, as at the start, for never. If it changed since it was loaded, predictions give
+ `STF_STATUS_CHECKSUM`.
+
+ # Safety
+ `predictor` leads to an `stf_predictor`.
+ */
+stf_status stf_predictor_recheck_every(struct stf_predictor *predictor,
+                                       uint32_t predictions);
 
 /*
  Predicts one input of raw bytes (pixels: 0 to 255), in the order row, column, channel; the artifact

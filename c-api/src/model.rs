@@ -95,6 +95,20 @@ pub unsafe extern "C" fn stf_model_load_signed(
     })
 }
 
+/// Reads the whole artifact again: `STF_STATUS_CHECKSUM` if it changed since it was loaded. It finds damage
+/// (flash that wears out), not an attacker.
+///
+/// # Safety
+/// `model` leads to an `stf_model` whose artifact is still there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stf_model_recheck(model: *const StfModel) -> StfStatus {
+    guard(|| {
+        // SAFETY: leads to an object of its type, by this function's contract.
+        unsafe { storage::get(model)? }.model.recheck()?;
+        Ok(())
+    })
+}
+
 /// Release number of a signed artifact; 0 for an unsigned one.
 ///
 /// # Safety

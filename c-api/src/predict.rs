@@ -152,7 +152,10 @@ pub unsafe extern "C" fn stf_predictor_init(
         let memory: &'static mut [u8] = unsafe { slice_mut(workspace, length)? };
         let inner = Predictor::new(&value.model, config, memory)?;
         // SAFETY: as for `clear`.
-        unsafe { storage::put(predictor, PredictorValue { predictor: inner, model, workspace: range }) }
+        unsafe {
+            let artifact = value.bytes.clone();
+            storage::put(predictor, PredictorValue { predictor: inner, model, artifact, workspace: range })
+        }
     })
 }
 
@@ -183,6 +186,24 @@ pub unsafe extern "C" fn stf_predictor_counter(
         // SAFETY: both lead to objects of their types, by this function's contract.
         let (value, counter) = unsafe { (storage::get(predictor)?, place(counter)?) };
         counter.write(value.predictor.counter());
+        Ok(())
+    })
+}
+
+/// Reads the whole artifact again before the next prediction and then before every `predictions`-th one;
+/// 0, as at the start, for never. If it changed since it was loaded, predictions give
+/// `STF_STATUS_CHECKSUM`.
+///
+/// # Safety
+/// `predictor` leads to an `stf_predictor`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stf_predictor_recheck_every(
+    predictor: *mut StfPredictor,
+    predictions: u32,
+) -> StfStatus {
+    guard(|| {
+        // SAFETY: leads to an object of its type, by this function's contract.
+        unsafe { storage::get_mut(predictor)? }.predictor.recheck_every(predictions);
         Ok(())
     })
 }
@@ -247,7 +268,11 @@ unsafe fn predict<'a, T: 'a>(
     let value = unsafe { storage::get_mut(predictor)? };
     // SAFETY: the model was there at `stf_predictor_init`, and is still, by the caller's contract; if
     // it was loaded again without success its tag is gone, which this finds.
-    unsafe { storage::get(value.model)? };
+    let model = unsafe { storage::get(value.model)? };
+    // Loaded again with another artifact: the predictor was not made for it.
+    if model.bytes != value.artifact {
+        return Err(StfStatus::NotInitialised);
+    }
     disjoint(&value.workspace, &addresses(input, length))?;
     disjoint(&value.workspace, &addresses(prediction.cast_const(), 1))?;
     // SAFETY: `length` values that share nothing with the workspace, by the contract and the check.

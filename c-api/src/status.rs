@@ -145,6 +145,7 @@ impl From<PredictError> for StfStatus {
             PredictError::Length { .. } => Self::InputLength,
             PredictError::NotFinite { .. } => Self::InputNotFinite,
             PredictError::Draw { .. } => Self::OutOfRange,
+            PredictError::Damaged => Self::Checksum,
             _ => Self::Internal,
         }
     }

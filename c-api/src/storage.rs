@@ -50,6 +50,8 @@ pub(crate) struct PredictorValue {
     pub(crate) predictor: Predictor<'static, 'static>,
     /// The model object, to see that it is still there.
     pub(crate) model: *const StfModel,
+    /// Addresses of the artifact that it held.
+    pub(crate) artifact: Range<usize>,
     /// Addresses of the workspace.
     pub(crate) workspace: Range<usize>,
 }

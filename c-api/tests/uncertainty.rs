@@ -1,4 +1,5 @@
 //! Prediction sets, abstention and drift through the C functions: the runtime's own answers.
+#![allow(unsafe_code)]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

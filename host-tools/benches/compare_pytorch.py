@@ -4,6 +4,9 @@
     cargo bench --bench train --no-run          # prints the path of the benchmark's binary
     venv/bin/python host-tools/benches/compare_pytorch.py PATH_OF_THE_BINARY [--rounds 3] [--seconds 4]
 
+`--realtime` (Linux, root) gives both sides real-time priority while they are measured, for machines that
+are never quiet.
+
 Each figure is the best of its rounds, images a second at batch 64; memory is the peak of the process.
 PyTorch runs channels last, its faster layout here, with plain SGD as our benchmark does. `frozen`
 trains the first kernel alone, without noise; `flipout` is our stage 2, which PyTorch has no counterpart of.
@@ -60,10 +63,17 @@ def build(name):
     return nn.Sequential(*layers, *pool, nn.Linear(64, 10)), (3, 32, 32), 10
 
 
-def worker(name, mode, seconds):
+def prefer():
+    """Real-time priority for this process and the threads that it starts."""
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+
+
+def worker(name, mode, seconds, realtime):
     import torch
     import torch.nn.functional as F
 
+    if realtime:
+        prefer()  # before torch starts its threads
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     net, shape, classes = build(name)
@@ -90,9 +100,10 @@ def worker(name, mode, seconds):
     print(f"best {BATCH / best:.0f} memory_mb {int(peak.split()[1]) / 1024:.0f}")
 
 
-def ours(binary, name, mode, seconds):
-    text = subprocess.run([binary, name, mode, str(seconds)], check=True, capture_output=True, text=True).stdout
-    return text
+def ours(binary, name, mode, seconds, realtime):
+    call = [binary, name, mode, str(seconds)]
+    before = prefer if realtime else None
+    return subprocess.run(call, check=True, capture_output=True, text=True, preexec_fn=before).stdout
 
 
 def figures(text):
@@ -106,15 +117,17 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--realtime", action="store_true")
     arguments = parser.parse_args()
     print(f"{'network':<10} {'mode':<8} {'ours':>8} {'PyTorch':>8} {'ratio':>6} {'MB ours':>8} {'MB PyTorch':>10}")
     for name in NETWORKS:
         for mode in ["train", "frozen", "flipout"]:
             mine, theirs = [], []
             for _ in range(arguments.rounds):
-                mine.append(figures(ours(arguments.binary, name, mode, arguments.seconds)))
+                mine.append(figures(ours(arguments.binary, name, mode, arguments.seconds, arguments.realtime)))
                 if mode != "flipout":
                     call = [sys.executable, __file__, "--worker", name, mode, str(arguments.seconds)]
+                    call += ["realtime"] if arguments.realtime else []
                     theirs.append(figures(subprocess.run(call, check=True, capture_output=True, text=True).stdout))
             (best, memory) = (max(b for b, _ in mine), max(m for _, m in mine))
             row = f"{name:<10} {mode:<8} {best:>8.0f}"
@@ -128,6 +141,6 @@ def main():
 
 if __name__ == "__main__":
     if len(sys.argv) > 1 and sys.argv[1] == "--worker":
-        worker(sys.argv[2], sys.argv[3], float(sys.argv[4]))
+        worker(sys.argv[2], sys.argv[3], float(sys.argv[4]), len(sys.argv) > 5)
     else:
         main()

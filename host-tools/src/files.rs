@@ -71,6 +71,18 @@ impl Drop for Partial {
     }
 }
 
+/// Removes the temporary files that killed processes have left in a folder in which nobody writes.
+pub fn remove_partial(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".partial") {
+            // One that cannot be removed is only untidy.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A hidden name that no other writer uses: process and counter.
 fn partial_path(path: &Path) -> Result<PathBuf> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -126,6 +138,16 @@ mod tests {
         fs::write(&path, "old").unwrap();
         assert!(write_atomic(&path, fail).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(entries(dir.path()), ["out.bin"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.bin");
+        fs::write(partial_path(&path).unwrap(), "half").unwrap();
+        fs::write(&path, "whole").unwrap();
+        remove_partial(dir.path());
         assert_eq!(entries(dir.path()), ["out.bin"]);
     }
 

@@ -4,10 +4,13 @@
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
 //! (`stf_bnn`) → [`calibrate`] and [`evaluate`] → [`report`]. The binary `stf` is [`commands`].
 
+pub mod attack;
 pub mod bench;
 pub mod binomial;
+pub mod bound;
 pub mod calibrate;
 pub mod commands;
+pub mod compare;
 pub mod data;
 pub mod error;
 pub mod evaluate;
@@ -19,7 +22,9 @@ pub mod import;
 pub mod kernels;
 pub mod keys;
 pub mod onnx;
+pub mod optima;
 pub mod plan;
+pub mod privacy;
 pub mod progress;
 pub mod quantize;
 pub mod report;

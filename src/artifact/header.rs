@@ -29,6 +29,8 @@ pub(super) const SIGNATURE_BYTES: usize = 64;
 /// Sections of a file whose lengths, version and checksum agree.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sections<'a> {
+    /// Everything, the signature included.
+    pub(super) file: &'a [u8],
     pub(super) manifest: &'a [u8],
     pub(super) blob: &'a [u8],
     /// Not verified here.
@@ -45,6 +47,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(super) fn checksum(file: &[u8]) -> u32 {
     let (head, rest) = file.split_at(CRC_AT.min(file.len()));
     Crc32::new().update(head).update(rest.get(4..).unwrap_or_default()).value()
+}
+
+/// Whether a file has the bytes that its checksum was made of.
+pub(super) fn check_sum(file: &[u8]) -> Result<(), ArtifactError> {
+    let [found, expected] = [checksum(file), u32_at(file, CRC_AT)];
+    if found == expected { Ok(()) } else { Err(ArtifactError::Checksum { found, expected }) }
 }
 
 /// Offset of the blob section behind a manifest of this many bytes.
@@ -106,11 +114,8 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
         return Err(ArtifactError::Version { found: version, expected: VERSION });
     }
     length("file", file.len(), u32_at(file, 8) as usize)?;
-    let expected = u32_at(file, CRC_AT);
-    let found = checksum(file);
-    if found != expected {
-        return Err(ArtifactError::Checksum { found, expected });
-    }
+    check_sum(file)?;
+    let whole = file;
     let flags = u16::from_le_bytes([file[FLAGS_AT], file[FLAGS_AT + 1]]);
     if flags > 1 {
         return Err(ArtifactError::Flags { found: flags });
@@ -140,7 +145,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     length("offset of the blob section", offset, blob_offset(manifest_len))?;
     length("blob section", file.len().saturating_sub(offset), blob_len)?;
     match (file.get(HEADER_BYTES..end), file.get(offset..)) {
-        (Some(manifest), Some(blob)) => Ok(Sections { manifest, blob, signature, release }),
+        (Some(manifest), Some(blob)) => Ok(Sections { file: whole, manifest, blob, signature, release }),
         _ => Err(ArtifactError::Length {
             part: "file",
             found: file.len() as u64,

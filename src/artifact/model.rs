@@ -10,6 +10,8 @@ use super::manifest::{Blob, Layer, Manifest};
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a> {
     manifest: Manifest<'a>,
+    /// The whole file.
+    file: &'a [u8],
     /// The encoded layers, one after another.
     layers: &'a [u8],
     blob: &'a [u8],
@@ -73,6 +75,7 @@ impl<'a> Model<'a> {
         let (manifest, layers) = check::decode_manifest(sections.manifest)?;
         let mut model = Self {
             manifest,
+            file: sections.file,
             layers,
             blob: sections.blob,
             signed: sections.signature.is_some(),
@@ -88,6 +91,20 @@ impl<'a> Model<'a> {
             .map(|w| u64::from(w.values.len) + u64::from(w.bias.len) + u64::from(w.multiplier.len))
             .sum();
         Ok(model)
+    }
+
+    /// Whether the file still has the bytes that it was loaded with: reads all of it and compares the
+    /// CRC-32, which finds every change of up to 32 neighbouring bits, and others with probability
+    /// `1 - 2^-32`.
+    ///
+    /// For files in flash that wears out or in RAM; see also
+    /// [`Predictor::recheck_every`](crate::Predictor::recheck_every). It finds damage, not an attacker: load a
+    /// signed file again to find one.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Checksum`] if a byte changed.
+    pub fn recheck(&self) -> Result<(), ArtifactError> {
+        header::check_sum(self.file)
     }
 
     /// Whether a signature ends the file. Only `Model::from_signed` verifies it.

@@ -41,6 +41,9 @@ pub enum PredictError {
         /// Number of draws.
         samples: u16,
     },
+    /// The artifact changed since it was loaded; see
+    /// [`Predictor::recheck_every`](super::Predictor::recheck_every).
+    Damaged,
     /// The model and the workspace disagree. A checked model does not let this happen.
     Inconsistent,
 }
@@ -57,6 +60,7 @@ impl fmt::Display for PredictError {
             Self::Draw { found, samples } => {
                 write!(f, "draw: found {found}, expected less than {samples}")
             }
+            Self::Damaged => write!(f, "artifact: found other bytes than were loaded, expected the same"),
             Self::Inconsistent => write!(f, "model and workspace disagree"),
         }
     }

@@ -7,6 +7,7 @@ mod adaptive;
 mod config;
 mod input;
 mod predictor;
+mod recheck;
 mod steps;
 mod summary;
 #[cfg(feature = "threads")]

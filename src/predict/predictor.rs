@@ -3,6 +3,7 @@
 use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
+use super::recheck::Recheck;
 use super::steps::{self, KEEP};
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
@@ -38,6 +39,7 @@ pub struct Predictor<'m, 'w> {
     drawn: Option<u64>,
     /// The stream of this input whose second draw waits in `buffers.twin`.
     twin_of: Option<u16>,
+    pub(super) recheck: Recheck,
     buffers: Buffers<'w>,
 }
 
@@ -103,12 +105,22 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let kernels = config.kernels();
         pack(model, kernels, buffers.packed);
         if KEEP {
-            for (step, layer) in buffers.steps.iter_mut().zip(model.layers()) {
-                *step = steps::encode(&layer).ok_or(too_short)?;
+            for (index, (step, layer)) in buffers.steps.iter_mut().zip(model.layers()).enumerate() {
+                *step = steps::encode(index, &layer).ok_or(too_short)?;
             }
         }
-        let mut predictor =
-            Self { model, config, kernels, layout, first, counter: 0, drawn: None, twin_of: None, buffers };
+        let mut predictor = Self {
+            model,
+            config,
+            kernels,
+            layout,
+            first,
+            counter: 0,
+            drawn: None,
+            twin_of: None,
+            recheck: Recheck::default(),
+            buffers,
+        };
         predictor.pack_variances();
         predictor.draw_fixed();
         Ok(predictor)
@@ -193,6 +205,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         each: &mut dyn FnMut(u16, &[f32]),
         settled: &mut dyn FnMut(u16, &[f32]) -> bool,
     ) -> Result<Prediction<'_>, PredictError> {
+        self.recheck.before_prediction(self.model)?;
         self.load(input)?;
         let Layout { passes, tile, .. } = self.layout;
         let checks = checks.filter(|_| self.first.is_some());
@@ -331,10 +344,11 @@ impl<'m, 'w> Predictor<'m, 'w> {
         Some(())
     }
 
-    /// Layer `index`: as it is kept, or the next of the artifact's.
+    /// Layer `index`: as it is kept, or the next of the artifact's. Where what is kept was damaged, the
+    /// artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(words),
+            Some(words) if KEEP => steps::decode(index, words).or_else(|| self.model.layers().nth(index)),
             _ => layers.next(),
         }
     }
@@ -492,3 +506,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
 fn slot_of<T>(buffer: &[T], len: usize, slot: usize) -> Option<&[T]> {
     buffer.get(slot * len..(slot + 1) * len)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,55 @@
-//! Layers in a form that is quicker to read than the artifact's: fixed words in the workspace.
+//! Layers in a form that is quicker to read than the artifact's: fixed words in the workspace, with a check,
+//! so that a flip in memory makes no layer of another shape.
 
 use crate::artifact::{Blob, Clamp, Layer, Tensor, Weights, Window};
 
 /// Whether layers may be kept at all: devices do not even hold the code.
 pub(super) const KEEP: bool = cfg!(feature = "std");
 
-/// Words of one layer.
-pub(super) const WORDS: usize = 20;
+/// Words of the facts of one layer.
+const FACTS: usize = 20;
 
-/// A layer as words; `None` if it does not fit, which no layer of today does.
-pub(super) fn encode(layer: &Layer) -> Option<[u32; WORDS]> {
-    let mut to = Writer { words: [0; WORDS], at: 0 };
+/// Words of one layer: its facts, and 64 bits to check them by.
+pub(super) const WORDS: usize = FACTS + 2;
+
+/// Facts that are summed side by side.
+const LANES: usize = 4;
+
+/// The check of a layer's facts. Every step is a bijection of the sum, and no two words give it the same sum:
+/// damage to one word is always seen, damage to several is missed by chance alone, of about 2^-64.
+#[inline(always)]
+fn check(index: usize, facts: &[u32; FACTS]) -> [u32; 2] {
+    // Odd: the golden ratio in 64 bits.
+    let step = |sum: u64, word: u64| {
+        let product = (sum ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        product ^ product >> 32
+    };
+    let mut sums = [index as u64; LANES];
+    for four in facts.as_chunks::<LANES>().0 {
+        sums.iter_mut().zip(four).for_each(|(sum, &word)| *sum = step(*sum, word.into()));
+    }
+    let sum = sums.into_iter().fold(0, step);
+    [sum as u32, (sum >> 32) as u32]
+}
+
+/// Layer `index` as words; `None` if it does not fit, which no layer of today does.
+pub(super) fn encode(index: usize, layer: &Layer) -> Option<[u32; WORDS]> {
+    let facts = facts(layer)?;
+    let mut words = [0; WORDS];
+    words[..FACTS].copy_from_slice(&facts);
+    words[FACTS..].copy_from_slice(&check(index, &facts));
+    Some(words)
+}
+
+/// What [`encode`] made words of; `None` if they were damaged since.
+#[inline]
+pub(super) fn decode(index: usize, words: &[u32; WORDS]) -> Option<Layer> {
+    let (facts, checked) = words.split_first_chunk::<FACTS>()?;
+    if check(index, facts) == *checked { read(facts) } else { None }
+}
+
+fn facts(layer: &Layer) -> Option<[u32; FACTS]> {
+    let mut to = Writer { words: [0; FACTS], at: 0 };
     match *layer {
         Layer::Conv2d { input, output, window, weights, clamp } => {
             to.word(0).tensor(input).tensor(output).window(window).weights(weights).clamp(clamp)
@@ -58,12 +97,12 @@ pub(super) fn encode(layer: &Layer) -> Option<[u32; WORDS]> {
             .clamp(clamp),
         Layer::Pad { input, output, begin } => to.word(12).tensor(input).tensor(output).pair(begin),
     };
-    (to.at <= WORDS).then_some(to.words)
+    (to.at <= FACTS).then_some(to.words)
 }
 
-/// What [`encode`] made words of.
-#[inline]
-pub(super) fn decode(words: &[u32; WORDS]) -> Option<Layer> {
+/// What [`facts`] made words of.
+#[inline(always)]
+fn read(words: &[u32; FACTS]) -> Option<Layer> {
     let mut from = Reader { words, at: 0 };
     Some(match from.word() {
         kind @ (0 | 1) => {
@@ -130,7 +169,7 @@ pub(super) fn decode(words: &[u32; WORDS]) -> Option<Layer> {
 }
 
 struct Writer {
-    words: [u32; WORDS],
+    words: [u32; FACTS],
     at: usize,
 }
 
@@ -170,7 +209,7 @@ impl Writer {
 }
 
 struct Reader<'a> {
-    words: &'a [u32; WORDS],
+    words: &'a [u32; FACTS],
     at: usize,
 }
 
@@ -217,6 +256,31 @@ impl Reader<'_> {
     }
 }
 
+/// A layer with some fields changed at random; `None` if it would be of no kind, or so large that a walk over
+/// its outputs had no end in a test.
+#[cfg(test)]
+pub(super) fn damaged(layer: &Layer, next: &mut impl FnMut(usize) -> usize) -> Option<Layer> {
+    const MOST: u64 = 1 << 22;
+    let mut facts = facts(layer)?;
+    for _ in 0..=next(2) {
+        let at = next(FACTS);
+        let half = 16 * next(2);
+        facts[at] = match next(4) {
+            0 => facts[at] ^ 1 << next(32),
+            1 => facts[at] & !(0xffff << half),
+            2 => facts[at] ^ (facts[at] ^ (next(70) as u32) << half) & 0xffff << half,
+            _ => facts[at] | 0xffff << half,
+        };
+    }
+    let layer = read(&facts)?;
+    let area = layer.window().map_or(1, |window| u64::from(window.area()).max(1));
+    let positions = |tensor: Tensor| {
+        [tensor.height, tensor.width, tensor.channels].map(|n| u64::from(n).max(1)).iter().product::<u64>()
+    };
+    let outputs = layer.output().map_or(1, positions);
+    (area.saturating_mul(outputs).saturating_mul(positions(layer.input())) < MOST * 64).then_some(layer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,9 +316,43 @@ mod tests {
             Layer::Concat { a: input, b, output, axis: 2, multiplier_a, multiplier_b, clamp },
             Layer::Pad { input, output, begin: [3, 65_535] },
         ];
-        for layer in layers {
-            assert_eq!(decode(&encode(&layer).unwrap()), Some(layer));
+        for (index, layer) in layers.into_iter().enumerate() {
+            let words = encode(index, &layer).unwrap();
+            assert_eq!(decode(index, &words), Some(layer));
+            assert_eq!(decode(index + 1, &words), None, "the words of another layer");
+            let mut damaged = words;
+            for bit in 0..32 * WORDS {
+                damaged[bit / 32] ^= 1 << (bit % 32);
+                assert_eq!(decode(index, &damaged), None, "bit {bit}");
+                damaged[bit / 32] ^= 1 << (bit % 32);
+            }
         }
-        assert_eq!(decode(&[u32::MAX; WORDS]), None);
+        assert_eq!(decode(0, &[u32::MAX; WORDS]), None);
+    }
+
+    /// Any damage to one word is seen, and two flips anywhere are.
+    #[test]
+    fn damage_to_a_word_and_pairs_of_flips_are_seen() {
+        let mut word = 1_u32;
+        let facts = [(); FACTS].map(|()| {
+            word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            word
+        });
+        let expected = check(3, &facts);
+        for at in 0..FACTS {
+            for round in 1..2000_u32 {
+                let mut damaged = facts;
+                damaged[at] ^= round.wrapping_mul(0x0101_6B2D);
+                assert_ne!(check(3, &damaged), expected, "word {at}");
+            }
+        }
+        for first in 0..32 * FACTS {
+            for second in first + 1..32 * FACTS {
+                let mut damaged = facts;
+                damaged[first / 32] ^= 1 << (first % 32);
+                damaged[second / 32] ^= 1 << (second % 32);
+                assert_ne!(check(3, &damaged), expected, "bits {first} and {second}");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: the C library for one target, laid out as a package.
 
 use crate::cross::{self, cargo, copy, root, target_dir, write};
+use crate::supply;
 use std::path::{Path, PathBuf};
 
 /// Builds and lays out `include/ lib/ share/`. Bare-metal targets get the `no_std` static library.
@@ -29,6 +30,9 @@ pub fn run_for(target: Option<&str>, out: &Path) -> Result<(), String> {
         }
     }
     write(&out.join("lib/pkgconfig/stf-bnn.pc"), pkg_config(target, bare).as_bytes())?;
+    let features: &[&str] = if bare { &["--no-default-features"] } else { &[] };
+    let bill = supply::bill("stf-bnn-c", target, features)?;
+    write(&out.join("share/stf-bnn/sbom.cdx.json"), bill.as_bytes())?;
     for name in ["LICENSE-APACHE", "LICENSE-MIT", "examples/c/predict.c"] {
         copy(&root().join(name), &out.join("share/stf-bnn").join(name))?;
     }

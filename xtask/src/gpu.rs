@@ -1,5 +1,5 @@
 //! `cargo xtask gpu-test`: the feature `gpu` built and run, on the machine's GPU or on the software driver
-//! that `host-tools/gpu-setup.sh` installs.
+//! that `host-tools/gpu-setup.sh` installs. `cuda-check`: the feature `cuda`, type-checked.
 
 use std::process::Command;
 use std::time::Instant;
@@ -14,20 +14,30 @@ pub fn run(_: &[String]) -> Result<(), String> {
         return Err("host-tools/gpu-setup.sh failed".into());
     }
     let args = "test --profile gpu-test --package stf-host --features gpu --lib";
-    cargo(&format!("{args} --no-run"))?;
+    // Without a device the tests fail instead of being skipped.
+    let insist = [("STF_GPU_TEST", "1")];
+    cargo(&format!("{args} --no-run"), &insist)?;
     let started = Instant::now();
-    cargo(&format!("{args} train::gpu -- --nocapture --test-threads 1"))?;
+    cargo(&format!("{args} train::gpu -- --nocapture --test-threads 1"), &insist)?;
     println!("gpu-test: passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn cargo(args: &str) -> Result<(), String> {
+/// Checks the feature `cuda` as far as can be without LLVM: `DOCS_RS` makes the framework's build script leave out
+/// its download, and what is only checked is not linked.
+///
+/// # Errors
+/// If it does not compile.
+pub fn check_cuda(_: &[String]) -> Result<(), String> {
+    cargo("check --profile gpu-test --package stf-host --features cuda --lib", &[("DOCS_RS", "1")])
+}
+
+fn cargo(args: &str, variables: &[(&str, &str)]) -> Result<(), String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    eprintln!("xtask gpu-test: cargo {args}");
+    eprintln!("xtask: cargo {args}");
     let mut command = Command::new(cargo);
-    // Without a device the tests fail instead of being skipped. The Vulkan loader complains of a missing
-    // XDG_RUNTIME_DIR each time it starts.
-    command.args(args.split(' ')).env("STF_GPU_TEST", "1");
+    command.args(args.split(' ')).envs(variables.iter().copied());
+    // The Vulkan loader complains of a missing XDG_RUNTIME_DIR each time it starts.
     if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         command.env("XDG_RUNTIME_DIR", std::env::temp_dir());
     }

@@ -35,7 +35,7 @@ pub fn sizes(program: &Path, model: &Path) -> Result<(u64, u64), String> {
 }
 
 /// Builds QEMU's plugin.
-fn plugin() -> Result<PathBuf, String> {
+pub fn plugin() -> Result<PathBuf, String> {
     let (source, built) =
         (root().join("firmware/count/count.c"), target_dir().join("device-test/libcount.so"));
     let mut compile = Command::new("cc");
@@ -46,7 +46,7 @@ fn plugin() -> Result<PathBuf, String> {
 }
 
 /// Instructions of every region, and what the program printed.
-fn count(plugin: &Path, program: &Path) -> Result<(Vec<u64>, String), String> {
+pub fn count(plugin: &Path, program: &Path) -> Result<(Vec<u64>, String), String> {
     let file = target_dir().join("device-test/count.txt");
     let mut qemu = qemu("mps2-an386", program);
     qemu.args(["-serial", "none", "-icount", "shift=10", "-plugin"]);

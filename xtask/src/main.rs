@@ -9,12 +9,20 @@ mod cross;
 mod dist;
 mod elf;
 mod firmware;
+mod fuzz;
 mod golden;
 mod gpu;
 mod instructions;
+mod kill;
+mod long_run;
 mod models;
 mod real;
 mod report;
+mod sanitize;
+mod signature;
+mod supply;
+#[cfg(test)]
+mod unsafe_code;
 
 use std::process::{Command, ExitCode};
 
@@ -42,6 +50,12 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "doc", shows: "documentation", calls: &[&["doc", "--workspace", "--no-deps"]] },
     Check { name: "unit", shows: "tests", calls: &[&["test", "--workspace"]] },
+    Check {
+        name: "replay",
+        shows: "the fuzz targets of the runtime on their seeds and some mutations",
+        // Those of the host tool, which would be built a second time, are in `.ci/run`.
+        calls: &[&["test", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features"]],
+    },
 ];
 
 /// A task that is more than cargo calls: its name, what it does, and the function.
@@ -49,13 +63,18 @@ type Task = (&'static str, &'static str, fn(&[String]) -> Result<(), String>);
 
 /// They need what `firmware/setup.sh` or `host-tools/gpu-setup.sh` installs, hence are no part of `test`.
 const TASKS: &[Task] = &[
-    ("dist", "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/", dist::run),
+    (
+        "dist",
+        "[--target T] [--out DIR]: lay out the C library as include/ lib/ share/, with its bill of materials",
+        dist::run,
+    ),
     (
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
     ),
     ("gpu-test", "training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
+    ("cuda-check", "the feature cuda compiles, as far as can be without LLVM", gpu::check_cuda),
     ("boards", "the firmware fits every board of firmware/boards", boards::run),
     (
         "c-test",
@@ -72,6 +91,27 @@ const TASKS: &[Task] = &[
         "report-test",
         "[MODEL DATA [OOD...]]: reports in Chromium, wide and narrow, light and dark, printed",
         report::run,
+        "fuzz",
+        "[--seconds N] [TARGET...]: libFuzzer over hostile artifacts, frames, data, ONNX and calls from C",
+        fuzz::run,
+    ),
+    (
+        "signature-cost",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of verifying a signature on a Cortex-M4F in QEMU",
+        signature::run,
+    ),
+    (
+        "sanitize",
+        "[address|thread|valgrind...]: kernels, faults and C API under the sanitizers",
+        sanitize::run,
+    ),
+    ("deny", "licences, sources and advisories of everything that is depended on", supply::deny),
+    ("miri", "small models and the C API in an interpreter that sees undefined behaviour", sanitize::miri),
+    ("kill-test", "[--moments N]: training and export survive SIGKILL at random moments", kill::run),
+    (
+        "long-run",
+        "[PREDICTIONS]: ten million predictions from C, past 2^32 draws, without growth",
+        long_run::run,
     ),
     ("arm-test", "[MODEL IMAGES LABELS LIMIT]: ARM Linux in QEMU equals the host", arm::run),
 ];

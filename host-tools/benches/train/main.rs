@@ -4,6 +4,7 @@
 //! cargo bench --bench train                              every row, 5 s each
 //! cargo bench --bench train -- resnet20 frozen 10        one row: network, mode, seconds
 //! cargo bench --bench train -- operators resnet20 2      each operator's share of the f32 limit
+//! cargo bench --bench train -- operators lenet 2 frozen  the same where the first kernel alone is trained
 //! ```
 //!
 //! Networks: `lenet`, `dscnn`, `resnet20`, `mlp`. Modes: `train` updates everything (stage 1),
@@ -36,10 +37,15 @@ fn main() -> ExitCode {
     match &words[..] {
         [] => every_row(),
         [word, rest @ ..] if word == "operators" => {
-            let (network, seconds) = (rest.first(), rest.get(1).and_then(|word| word.parse().ok()));
+            let seconds = rest.get(1).and_then(|word| word.parse().ok()).unwrap_or(2.0);
+            let trainable = match rest.get(2).map(String::as_str) {
+                Some("frozen") => Trainable::FirstLayer,
+                _ => Trainable::All,
+            };
             report(operators::table(
-                network.map(String::as_str),
-                Duration::from_secs_f64(seconds.unwrap_or(2.0)),
+                rest.first().map(String::as_str),
+                trainable,
+                Duration::from_secs_f64(seconds),
             ))
         }
         [network, mode, rest @ ..] => {
@@ -47,7 +53,7 @@ fn main() -> ExitCode {
             report(Row::new(network, mode).and_then(|row| row.run(Duration::from_secs_f64(seconds))))
         }
         [_] => {
-            eprintln!("usage: train [NETWORK MODE [SECONDS] | operators [NETWORK [SECONDS]]]");
+            eprintln!("usage: train [NETWORK MODE [SECONDS] | operators [NETWORK [SECONDS [frozen]]]]");
             ExitCode::from(2)
         }
     }

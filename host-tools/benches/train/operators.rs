@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use stf_host::Result;
 use stf_host::graph::{Graph, NodeId, Op, Shape};
 use stf_host::kernels::direct::peak_multiply_adds;
-use stf_host::train::{Executor, Gradients, Pass, Trainable};
+use stf_host::train::{Executor, Gradients, Pass, Trainable, part_examples};
 
 const BATCH: usize = 64;
 
 /// Prints the table of one network, or of all.
-pub fn table(network: Option<&str>, duration: Duration) -> Result<()> {
+pub fn table(network: Option<&str>, trainable: Trainable, duration: Duration) -> Result<()> {
     let networks = network.map_or_else(|| NETWORKS.to_vec(), |network| vec![network]);
     let limit = limit();
     println!("{} threads, f32 limit {:.0} GFLOP/s\n", rayon::current_num_threads(), limit / 1e9);
     println!("| network | operator | times | share of step | forward | input gradient | weight gradient |");
     println!("|---|---|---|---|---|---|---|");
     for network in networks {
-        rows(network, duration, limit)?;
+        rows(network, trainable, duration, limit)?;
     }
     Ok(())
 }
@@ -48,9 +48,9 @@ struct Row {
     seconds: [f64; 3],
 }
 
-fn rows(network: &str, duration: Duration, limit: f64) -> Result<()> {
+fn rows(network: &str, trainable: Trainable, duration: Duration, limit: f64) -> Result<()> {
     let graph = build(network)?;
-    let seconds = best_times(&graph, duration)?;
+    let seconds = best_times(&graph, trainable, duration)?;
     let mut rows: Vec<Row> = Vec::new();
     for (id, seconds) in seconds.iter().enumerate().skip(1) {
         let name = name(&graph, id);
@@ -85,24 +85,27 @@ fn rows(network: &str, duration: Duration, limit: f64) -> Result<()> {
     Ok(())
 }
 
-/// Least seconds of each node's forward, input gradient and weight gradient over some training steps.
-fn best_times(graph: &Graph, duration: Duration) -> Result<Vec<[f64; 3]>> {
-    let mut executor = Executor::for_training(graph, BATCH, Trainable::All)?;
-    let (params, mut gradients) = (start(graph), Gradients::zeros(graph, Trainable::All));
-    let inputs = uniform(1000, BATCH * graph.input_shape().len(), 1.0);
-    let slope = uniform(1001, BATCH * graph.output_shape().len(), 1.0 / BATCH as f32);
+/// Least seconds of each node's forward, input gradient and weight gradient over some training steps of a
+/// whole batch; zero for what is not computed.
+fn best_times(graph: &Graph, trainable: Trainable, duration: Duration) -> Result<Vec<[f64; 3]>> {
+    let part = if trainable == Trainable::FirstLayer { part_examples(graph, BATCH) } else { BATCH };
+    let mut executor = Executor::for_training(graph, part, trainable)?;
+    let (params, mut gradients) = (start(graph), Gradients::zeros(graph, trainable));
+    let inputs = uniform(1000, part * graph.input_shape().len(), 1.0);
+    let slope = uniform(1001, part * graph.output_shape().len(), 1.0 / BATCH as f32);
     let mut best = vec![[f64::INFINITY; 3]; graph.nodes.len()];
     let started = Instant::now();
     while started.elapsed() < duration {
         executor.measure();
         let pass = Pass::default();
-        executor.forward(&params, &inputs, BATCH, &pass)?;
-        executor.backward(&params, &inputs, &slope, BATCH, &pass, &mut gradients)?;
+        executor.forward(&params, &inputs, part, &pass)?;
+        executor.backward(&params, &inputs, &slope, part, &pass, &mut gradients)?;
         for (best, times) in best.iter_mut().zip(executor.times()) {
             let times = [times.forward, times.input_gradient, times.weight_gradient];
             best.iter_mut().zip(times).for_each(|(best, time)| *best = best.min(time.as_secs_f64()));
         }
     }
+    best.iter_mut().flatten().for_each(|seconds| *seconds *= BATCH as f64 / part as f64);
     Ok(best)
 }
 

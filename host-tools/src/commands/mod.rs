@@ -1,8 +1,12 @@
 //! The commands of `stf`: arguments in, one result on standard output, progress on standard error.
 
+mod attack;
 mod bench;
+mod bound;
 mod calibrate;
 mod common;
+mod compare;
+mod cost;
 mod data;
 mod demo;
 mod device;
@@ -12,9 +16,11 @@ pub mod export;
 mod import;
 mod inspect;
 mod inspect_facts;
+mod optima;
 mod predict;
 mod predict_float;
 mod report;
+mod privacy;
 mod sign;
 mod train;
 
@@ -48,6 +54,12 @@ enum Command {
     Sign(sign::SignArgs),
     Verify(sign::VerifyArgs),
     Bench(bench::BenchArgs),
+    Compare(Box<compare::CompareArgs>),
+    Attack(attack::AttackArgs),
+    Privacy(privacy::PrivacyArgs),
+    Optima(optima::OptimaArgs),
+    Bound(bound::BoundArgs),
+    Cost(cost::CostArgs),
     Data(data::DataArgs),
     Device(device::DeviceArgs),
 }
@@ -79,6 +91,12 @@ impl Cli {
             Command::Sign(args) => sign::run(&args),
             Command::Verify(args) => sign::verify(&args),
             Command::Bench(args) => bench::run(&args),
+            Command::Compare(args) => compare::run(&args),
+            Command::Attack(args) => attack::run(&args),
+            Command::Privacy(args) => privacy::run(&args),
+            Command::Optima(args) => optima::run(&args),
+            Command::Bound(args) => bound::run(&args),
+            Command::Cost(args) => cost::run(&args),
             Command::Data(args) => data::run(args),
             Command::Device(args) => device::run(&args),
         }

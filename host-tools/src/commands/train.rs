@@ -18,7 +18,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
-    /// Architecture: mlp, lenet5, cnn4, resnet8, dscnn, mobilenet_v1_025, autoencoder, resnet20
+    /// Architecture: mlp, mlp_large, lenet5, cnn4, resnet8, resnet20, wrn16_4, vgg11, dscnn,
+    /// mobilenet_v1_025, autoencoder
     #[arg(long, value_name = "NAME", required_unless_present = "resume")]
     arch: Option<String>,
     /// Data by name (digits, mnist, fashion-mnist, cifar10) or path

@@ -3,6 +3,7 @@
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>, "binary version". Any number of whole
 //! records a file is accepted, so that subsets can be read.
 
+use super::memory::reserve;
 use super::named::Name;
 use super::{Dataset, Inputs, Loaded};
 use crate::error::{Error, Result};
@@ -88,6 +89,7 @@ fn read_files(name: &str, files: &[PathBuf], class_names: &[String]) -> Result<D
             let expected = format!("a positive multiple of {RECORD} bytes (1 label and 32x32x3 pixels)");
             return Err(Error::malformed(path, "length", bytes.len(), expected));
         }
+        reserve(path, &mut pixels, bytes.len())?;
         for (number, record) in bytes.chunks_exact(RECORD).enumerate() {
             if usize::from(record[0]) >= class_names.len() {
                 let expected = format!("below {}, the number of classes", class_names.len());

@@ -1,10 +1,12 @@
 //! A data set: raw inputs as they were read, in memory or on disk, labels, class names, and its splits.
 
+use super::memory;
 use super::shards::Sharded;
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 
 /// Raw inputs, NHWC, one example after another; pixels are 0 to 255 in either form.
 #[derive(Debug, Clone, PartialEq)]
@@ -231,9 +233,16 @@ impl Dataset {
         let Inputs::Sharded(sharded) = &self.inputs else { return Ok(self.inputs) };
         let (mut bytes, mut floats, mut scratch) = (Vec::new(), Vec::new(), Scratch::default());
         for index in 0..sharded.len() {
+            let path = Path::new(&self.name);
             match sharded.read(index, &mut scratch)? {
-                RawExample::U8(values) => bytes.extend_from_slice(values),
-                RawExample::F32(values) => floats.extend_from_slice(values),
+                RawExample::U8(values) => {
+                    memory::reserve(path, &mut bytes, values.len())?;
+                    bytes.extend_from_slice(values);
+                }
+                RawExample::F32(values) => {
+                    memory::reserve(path, &mut floats, values.len())?;
+                    floats.extend_from_slice(values);
+                }
             }
         }
         Ok(match sharded.element() {
@@ -249,15 +258,15 @@ impl Dataset {
     /// The examples with these indices, in this order; those on disk stay there.
     ///
     /// # Errors
-    /// If an index is out of range.
+    /// If an index is out of range, or the copy does not fit in memory.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         if let Some(&bad) = indices.iter().find(|&&i| i >= self.len()) {
             return Err(self.out_of_range(bad));
         }
         let size = self.shape.len();
         let inputs = match &self.inputs {
-            Inputs::U8(values) => Inputs::U8(gather(values, indices, size)),
-            Inputs::F32(values) => Inputs::F32(gather(values, indices, size)),
+            Inputs::U8(values) => Inputs::U8(self.gather(values, indices, size)?),
+            Inputs::F32(values) => Inputs::F32(self.gather(values, indices, size)?),
             Inputs::Sharded(sharded) => Inputs::Sharded(sharded.select(indices)),
         };
         Ok(Self {
@@ -268,8 +277,9 @@ impl Dataset {
             class_names: self.class_names.clone(),
         })
     }
-}
 
-fn gather<T: Copy>(values: &[T], indices: &[usize], size: usize) -> Vec<T> {
-    indices.iter().flat_map(|&i| values[i * size..(i + 1) * size].iter().copied()).collect()
+    fn gather<T: Copy>(&self, values: &[T], indices: &[usize], size: usize) -> Result<Vec<T>> {
+        let chosen = indices.iter().flat_map(|&i| values[i * size..(i + 1) * size].iter().copied());
+        memory::collect(Path::new(&self.name), indices.len() * size, chosen)
+    }
 }

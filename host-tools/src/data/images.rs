@@ -4,6 +4,7 @@
 //! every machine. With `train/` and `test/` subfolders, both with the same class folders, the split
 //! is theirs. Other files in class folders, and hidden ones, are passed over.
 
+use super::memory::reserve;
 use super::{Dataset, Inputs, Loaded, extension};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
@@ -137,6 +138,7 @@ fn decode(path: &Path, pixels: &mut Vec<u8>) -> Result<Shape> {
     let (channels, values) = eight_bit(image).ok_or_else(|| {
         Error::malformed(path, "colour", format!("{colour:?}"), "8-bit grey or RGB, opaque everywhere")
     })?;
+    reserve(path, pixels, values.len())?;
     pixels.extend(values);
     Ok(Shape::new(height, width, channels))
 }

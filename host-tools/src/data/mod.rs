@@ -24,6 +24,7 @@ pub mod fetch;
 pub mod idx;
 pub mod images;
 mod inputs;
+mod memory;
 pub mod named;
 pub mod npy;
 pub mod npz;

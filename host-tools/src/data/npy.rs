@@ -2,6 +2,7 @@
 //!
 //! Specification: NumPy Enhancement Proposal 1, "A Simple File Format for NumPy Arrays".
 
+use super::memory::{collect, reserve};
 use crate::error::{Error, Result};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -106,46 +107,50 @@ impl Array {
             return Err(Error::malformed(path, field("bytes after the header"), found, total));
         }
         if header.fortran_order {
-            bytes = fortran_to_c(&bytes, &header.shape, header.kind.size());
+            bytes = fortran_to_c(path, &bytes, &header.shape, header.kind.size())?;
         }
         Ok(Self { kind: header.kind, shape: header.shape, bytes })
     }
 
     /// The elements as integers; `None` for floats.
     #[must_use]
-    pub fn to_i128(&self) -> Option<Vec<i128>> {
+    pub fn integers(&self) -> Option<Box<dyn Iterator<Item = i128> + '_>> {
         let bytes = &self.bytes;
         Some(match self.kind {
-            Kind::U8 => bytes.iter().map(|&value| i128::from(value)).collect(),
-            Kind::I8 => bytes.iter().map(|&value| i128::from(value.cast_signed())).collect(),
-            Kind::U16 => convert(bytes, |b| i128::from(u16::from_le_bytes(b))),
-            Kind::I16 => convert(bytes, |b| i128::from(i16::from_le_bytes(b))),
-            Kind::U32 => convert(bytes, |b| i128::from(u32::from_le_bytes(b))),
-            Kind::I32 => convert(bytes, |b| i128::from(i32::from_le_bytes(b))),
-            Kind::U64 => convert(bytes, |b| i128::from(u64::from_le_bytes(b))),
-            Kind::I64 => convert(bytes, |b| i128::from(i64::from_le_bytes(b))),
+            Kind::U8 => Box::new(bytes.iter().map(|&value| value.into())),
+            Kind::I8 => Box::new(bytes.iter().map(|&value| value.cast_signed().into())),
+            Kind::U16 => Box::new(elements(bytes).map(|b| u16::from_le_bytes(b).into())),
+            Kind::I16 => Box::new(elements(bytes).map(|b| i16::from_le_bytes(b).into())),
+            Kind::U32 => Box::new(elements(bytes).map(|b| u32::from_le_bytes(b).into())),
+            Kind::I32 => Box::new(elements(bytes).map(|b| i32::from_le_bytes(b).into())),
+            Kind::U64 => Box::new(elements(bytes).map(|b| u64::from_le_bytes(b).into())),
+            Kind::I64 => Box::new(elements(bytes).map(|b| i64::from_le_bytes(b).into())),
             Kind::F32 | Kind::F64 => return None,
         })
     }
 
-    /// The elements rounded to f32.
-    #[must_use]
-    pub fn to_f32(&self) -> Vec<f32> {
-        match self.kind {
-            Kind::F32 => convert(&self.bytes, f32::from_le_bytes),
-            Kind::F64 => convert(&self.bytes, |b| f64::from_le_bytes(b) as f32),
-            _ => self.to_i128().unwrap_or_default().into_iter().map(|value| value as f32).collect(),
+    /// The elements rounded to f32; `path` is named in errors.
+    ///
+    /// # Errors
+    /// If they do not fit in memory.
+    pub fn to_f32(&self, path: &Path) -> Result<Vec<f32>> {
+        let count = self.bytes.len() / self.kind.size();
+        match (self.kind, self.integers()) {
+            (_, Some(integers)) => collect(path, count, integers.map(|value| value as f32)),
+            (Kind::F64, _) => {
+                collect(path, count, elements(&self.bytes).map(|b| f64::from_le_bytes(b) as f32))
+            }
+            _ => collect(path, count, elements(&self.bytes).map(f32::from_le_bytes)),
         }
     }
 }
 
-fn convert<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
-    let (elements, _) = bytes.as_chunks::<N>();
-    elements.iter().map(|&element| from(element)).collect()
+fn elements<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
 }
 
 /// Element at C index (i0, i1, ...) is at i0 + n0 * (i1 + n1 * ...) in Fortran order.
-fn fortran_to_c(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
+fn fortran_to_c(path: &Path, bytes: &[u8], shape: &[usize], size: usize) -> Result<Vec<u8>> {
     let strides: Vec<usize> = shape
         .iter()
         .scan(1, |stride, &length| {
@@ -154,7 +159,8 @@ fn fortran_to_c(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
             Some(own)
         })
         .collect();
-    let mut out = Vec::with_capacity(bytes.len());
+    let mut out = Vec::new();
+    reserve(path, &mut out, bytes.len())?;
     let mut index = vec![0; shape.len()];
     for _ in 0..bytes.len() / size {
         let at: usize = index.iter().zip(&strides).map(|(i, stride)| i * stride).sum();
@@ -167,7 +173,7 @@ fn fortran_to_c(bytes: &[u8], shape: &[usize], size: usize) -> Vec<u8> {
             index[axis] = 0;
         }
     }
-    out
+    Ok(out)
 }
 
 fn read_header(path: &Path, part: &str, reader: &mut impl Read) -> Result<Header> {
@@ -258,7 +264,7 @@ mod tests {
         file.extend([0, 3, 1, 4, 2, 5].into_iter().flat_map(i16::to_le_bytes));
         let array = read(&file).unwrap();
         assert_eq!((array.kind, array.shape.as_slice()), (Kind::I16, &[2, 3][..]));
-        assert_eq!(array.to_i128().unwrap(), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(array.integers().unwrap().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn every_truncation_is_an_error() {
         let file = npy_bytes("<f4", false, "(3,)", &f32_bytes(&[1.0, 2.0, 3.0]));
-        assert_eq!(read(&file).unwrap().to_f32(), [1.0, 2.0, 3.0]);
+        assert_eq!(read(&file).unwrap().to_f32(Path::new("a")).unwrap(), [1.0, 2.0, 3.0]);
         for cut in 0..file.len() {
             assert!(matches!(read(&file[..cut]), Err(Error::Malformed { .. })), "{cut}");
         }

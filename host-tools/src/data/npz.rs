@@ -123,7 +123,7 @@ fn to_inputs(path: &Path, name: &str, array: Array) -> Result<((usize, Shape), I
     };
     let inputs = match array.kind {
         Kind::U8 => Inputs::U8(array.bytes),
-        _ => Inputs::F32(array.to_f32()),
+        _ => Inputs::F32(array.to_f32(path)?),
     };
     Ok(((count, shape), inputs))
 }
@@ -133,7 +133,7 @@ fn to_labels(path: &Path, name: &str, array: &Array) -> Result<Vec<u32>> {
         let field = format!("{name} shape").trim_start().to_string();
         return Err(Error::malformed(path, field, format!("{:?}", array.shape), "[n] or [n, 1]"));
     }
-    let values = array.to_i128().ok_or_else(|| {
+    let values = array.integers().ok_or_else(|| {
         let field = format!("{name} element type").trim_start().to_string();
         Error::malformed(path, field, format!("{:?}", array.kind), "integers")
     })?;
@@ -142,7 +142,7 @@ fn to_labels(path: &Path, name: &str, array: &Array) -> Result<Vec<u32>> {
             Error::malformed(path, format!("label {index}"), value, format!("0 to {}", MAX_CLASSES - 1))
         })
     };
-    values.into_iter().enumerate().map(to_label).collect()
+    values.enumerate().map(to_label).collect()
 }
 
 #[cfg(test)]

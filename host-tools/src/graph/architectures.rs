@@ -9,8 +9,19 @@ use super::{Activation, Graph, GraphBuilder, NodeId, Shape, Task, Window};
 use crate::error::{Error, Result};
 
 /// Names that [`build`] knows.
-pub const NAMES: &[&str] =
-    &["mlp", "lenet5", "cnn4", "resnet8", "resnet20", "dscnn", "mobilenet_v1_025", "autoencoder"];
+pub const NAMES: &[&str] = &[
+    "mlp",
+    "mlp_large",
+    "lenet5",
+    "cnn4",
+    "resnet8",
+    "resnet20",
+    "wrn16_4",
+    "vgg11",
+    "dscnn",
+    "mobilenet_v1_025",
+    "autoencoder",
+];
 
 /// Inputs with fewer rows or columns get a padded second convolution in `lenet5`.
 const LENET_VALID_SIZE: usize = 12;
@@ -18,6 +29,7 @@ const LENET_VALID_SIZE: usize = 12;
 /// Builds an architecture by name.
 ///
 /// - `mlp`: 400 and 400 ReLU units, for 28x28 digits 784-400-400-10.
+/// - `mlp_large`: 1200 and 1200 ReLU units, as in Blundell et al. 2015.
 /// - `lenet5`: 6 5x5 filters with padding 2, 16 5x5 filters without, each with ReLU and 2x2 maximum;
 ///   dense 120, 84. For inputs below 12x12 the second convolution has padding 2, else nothing would
 ///   be left of an 8x8 digit.
@@ -27,6 +39,10 @@ const LENET_VALID_SIZE: usize = 12;
 /// - `resnet20`: He et al. 2016, section 4.2, with 1x1 convolutions and batch norm on the two
 ///   shortcuts that change shape (option B): 272,474 parameters where option A, which pads channels,
 ///   has 269,722.
+/// - `wrn16_4`: Zagoruyko and Komodakis 2016: depth 16, width 4, batch norm and ReLU in front of each
+///   convolution, no dropout.
+/// - `vgg11`: Simonyan and Zisserman 2015, configuration A with batch norm, and one dense layer behind a
+///   global mean; a 2x2 maximum is left out where nothing is left to pool.
 /// - `dscnn`: MLPerf Tiny keyword spotting; meant for 49x10x1, takes any image.
 /// - `mobilenet_v1_025`: MLPerf Tiny visual wake words; meant for 96x96x3, takes any image.
 /// - `autoencoder`: MLPerf Tiny anomaly detection; meant for a vector of 640. It reconstructs its
@@ -42,11 +58,14 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     }
     let mut net = Net::new(name, input);
     match name {
-        "mlp" => mlp(&mut net, classes)?,
+        "mlp" => mlp(&mut net, 400, classes)?,
+        "mlp_large" => mlp(&mut net, 1200, classes)?,
         "lenet5" => lenet5(&mut net, classes)?,
         "cnn4" => cnn4(&mut net, classes)?,
         "resnet8" => resnet8(&mut net, classes)?,
         "resnet20" => resnet20(&mut net, classes)?,
+        "wrn16_4" => wrn16_4(&mut net, classes)?,
+        "vgg11" => vgg11(&mut net, classes)?,
         "dscnn" => dscnn(&mut net, classes)?,
         "mobilenet_v1_025" => mobilenet_v1_025(&mut net, classes)?,
         "autoencoder" => autoencoder(&mut net, input)?,
@@ -55,9 +74,9 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     net.builder.finish()
 }
 
-fn mlp(net: &mut Net, classes: usize) -> Result<()> {
+fn mlp(net: &mut Net, units: usize, classes: usize) -> Result<()> {
     for _ in 0..2 {
-        net.dense(400)?;
+        net.dense(units)?;
         net.relu()?;
     }
     net.dense(classes)
@@ -127,6 +146,52 @@ fn resnet20(net: &mut Net, classes: usize) -> Result<()> {
             let shortcut = net.last;
             (net.last, net.shape) = body;
             net.add_relu(shortcut)?;
+        }
+    }
+    net.global_avg_pool()?;
+    net.dense(classes)
+}
+
+/// Three groups of two blocks. Where a block changes the shape, its shortcut starts behind the first
+/// batch norm and ReLU, as in the authors' code.
+fn wrn16_4(net: &mut Net, classes: usize) -> Result<()> {
+    net.conv(16, Window::padded(3, 1, 1), false)?;
+    for (group, filters) in [64, 128, 256].into_iter().enumerate() {
+        for block in 0..2 {
+            let stride = if group > 0 && block == 0 { 2 } else { 1 };
+            let changes = net.shape.channels != filters;
+            let start = net.last;
+            net.batch_norm()?;
+            net.relu()?;
+            let (active, shape) = (net.last, net.shape);
+            net.conv(filters, Window::padded(3, stride, 1), false)?;
+            net.batch_norm()?;
+            net.relu()?;
+            net.conv(filters, Window::padded(3, 1, 1), false)?;
+            let body = (net.last, net.shape);
+            let mut shortcut = start;
+            if changes {
+                (net.last, net.shape) = (active, shape);
+                net.conv(filters, Window::valid(1, stride), false)?;
+                shortcut = net.last;
+            }
+            (net.last, net.shape) = body;
+            net.add(shortcut)?;
+        }
+    }
+    net.batch_norm()?;
+    net.relu()?;
+    net.global_avg_pool()?;
+    net.dense(classes)
+}
+
+fn vgg11(net: &mut Net, classes: usize) -> Result<()> {
+    for stage in [&[64][..], &[128], &[256, 256], &[512, 512], &[512, 512]] {
+        for &filters in stage {
+            net.conv_bn_relu(filters, Window::padded(3, 1, 1), false)?;
+        }
+        if net.shape.height.min(net.shape.width) > 1 {
+            net.max_pool(2)?;
         }
     }
     net.global_avg_pool()?;
@@ -243,9 +308,14 @@ impl Net {
         Ok(())
     }
 
-    fn add_relu(&mut self, other: NodeId) -> Result<()> {
+    fn add(&mut self, other: NodeId) -> Result<()> {
         let id = self.builder.add(self.last, other)?;
         self.follow(id);
+        Ok(())
+    }
+
+    fn add_relu(&mut self, other: NodeId) -> Result<()> {
+        self.add(other)?;
         self.relu()
     }
 
@@ -330,6 +400,12 @@ mod tests {
         assert_eq!(trained, 269_722 + 512 + 2048 + 192);
         let mlp = 784 * 400 + 400 + 400 * 400 + 400 + 400 * 10 + 10;
         assert_eq!(figures("mlp", Shape::new(28, 28, 1), 10).2, mlp);
+        // WRN-16-4: 2.75 M (Zagoruyko and Komodakis 2016; 2,748,890 counted in PyTorch). VGG-11 with batch
+        // norm for 32x32: 9,231,114 with the 2,752 biases that batch norm makes useless.
+        assert_eq!(figures("wrn16_4", Shape::new(32, 32, 3), 10).2, 2_748_890);
+        assert_eq!(figures("vgg11", Shape::new(32, 32, 3), 10).2, 9_231_114 - 2_752);
+        let mlp_large = 784 * 1200 + 1200 + 1200 * 1200 + 1200 + 1200 * 10 + 10;
+        assert_eq!(figures("mlp_large", Shape::new(28, 28, 1), 10).2, mlp_large);
         let cnn4 = 9 * (32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * (32 + 32 + 64 + 64) + 7 * 7 * 64 * 10 + 10;
         assert_eq!(figures("cnn4", Shape::new(28, 28, 1), 10).2, cnn4);
     }

@@ -7,6 +7,7 @@ pub mod activation;
 pub mod architectures;
 mod builder;
 mod check;
+pub mod dropout;
 pub mod fold;
 mod initialise;
 pub mod params;

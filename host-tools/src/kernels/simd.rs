@@ -2,9 +2,8 @@
 //! oldest CPU of its architecture, whose vectors are four floats wide.
 
 /// Runs `work`, compiled for AVX2 and FMA where the CPU has them. `work` should be a closure over
-/// plain loops: what it calls is compiled this way only where it is inlined.
-///
-/// A long closure is not inlined, since there are two ways to it: see [`Loops`].
+/// plain loops: what it calls is compiled this way only where it is inlined. A long closure is not, since
+/// there are two ways to it: those loops have kernels of their own.
 #[inline(always)]
 pub fn vectorize<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -19,28 +18,4 @@ pub fn vectorize<R>(work: impl FnOnce() -> R) -> R {
         }
     }
     work()
-}
-
-/// Loops that are compiled for the vector unit however long they are, if `run` and everything that it calls
-/// is `#[inline(always)]` and no closure.
-pub trait Loops {
-    /// Runs them.
-    fn run(self);
-}
-
-/// As [`vectorize`].
-#[inline(always)]
-pub fn vectorize_loops(loops: impl Loops) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn wide(loops: impl Loops) {
-            loops.run();
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            // SAFETY: the two features that `wide` is compiled for were detected in the line above.
-            return unsafe { wide(loops) };
-        }
-    }
-    loops.run();
 }

@@ -17,7 +17,7 @@ pub use progress::{RunObserver, StageReport, StageReports};
 pub use settings::RunSettings;
 
 use crate::error::{Error, Result};
-use crate::files::write_atomic;
+use crate::files::{remove_partial, write_atomic};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
@@ -42,7 +42,11 @@ impl RunFolder {
         let lock = File::options().create(true).truncate(false).write(true).open(&file);
         let lock = lock.map_err(Error::io(&file, "open"))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => {
+                // Ours alone now: what a killed process was writing is of no use.
+                remove_partial(path);
+                Ok(Self { path: path.to_path_buf(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::malformed(
                 path,
                 "run folder",

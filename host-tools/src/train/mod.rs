@@ -5,11 +5,13 @@ mod accumulate;
 mod batches;
 mod config;
 pub mod engine;
+mod epochs;
 pub mod executor;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod loss;
 pub mod memory;
+pub mod methods;
 mod monte_carlo;
 mod observer;
 mod optimizer;
@@ -19,7 +21,7 @@ mod stage1;
 mod stage2;
 mod state;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod variational;
 
 pub use batches::{Batch, Epoch};

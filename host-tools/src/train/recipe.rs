@@ -22,7 +22,7 @@ impl Stage1Config {
     pub fn recipe(architecture: &str, data: &str) -> Self {
         let (epochs, optimizer, learning_rate, weight_decay) = match (architecture, data) {
             (_, "digits") => (60, Optimizer::ADAM, 2e-3, 1e-2),
-            ("lenet5" | "mlp" | "cnn4", _) => (20, Optimizer::ADAM, 2e-3, 1e-2),
+            ("lenet5" | "mlp" | "mlp_large" | "cnn4", _) => (20, Optimizer::ADAM, 2e-3, 1e-2),
             (_, "cifar10") => (36, Optimizer::SGD, 0.1, 5e-4),
             _ => (30, Optimizer::ADAM, 3e-3, 1e-2),
         };

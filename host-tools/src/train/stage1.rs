@@ -1,22 +1,20 @@
 //! Stage 1: the whole network, as usual.
 
 use super::accumulate::{Accumulator, scale_to_step};
-use super::batches::{Batch, Epoch};
+use super::batches::Batch;
 use super::config::Stage1Config;
 use super::engine::{Engine, engine};
+use super::epochs::{At, Epochs, Stage};
 use super::executor::{Pass, Trainable};
 use super::loss::{half_squared_error, softmax_cross_entropy};
-use super::monte_carlo::validate_on;
-use super::observer::{EpochSummary, Observer};
+use super::observer::Observer;
 use super::optimizer::OptimizerState;
 use super::random::{Purpose, derive};
 use super::state::{Stage1State, check_finite};
 use super::{TrainData, check_data};
 use crate::error::{Error, Result};
+use crate::graph::params::Posterior;
 use crate::graph::{Graph, NodeParams, Params, Task};
-use std::time::Instant;
-
-const STAGE: u64 = 1;
 
 /// What helps when training diverges.
 const HINT: &str = "try a smaller learning rate or a warm-up";
@@ -43,6 +41,7 @@ pub fn stage1(
         optimizer: OptimizerState::default(),
     });
     state.optimizer.check(config.optimizer)?;
+    let epochs = Epochs::of_stage1(graph, data, config);
     let mut trainer = Trainer {
         graph,
         config,
@@ -50,7 +49,9 @@ pub fn stage1(
         gradients: Accumulator::new(graph, Trainable::All),
     };
     while state.epoch < config.epochs {
-        let summary = trainer.epoch(&data, &mut state, observer)?;
+        let number = state.epoch;
+        let mut running = Running { trainer: &mut trainer, state: &mut state };
+        let summary = epochs.run(number, 1, &mut running, observer)?;
         observer.stage1_epoch(&summary, &state)?;
     }
     Ok(state)
@@ -63,66 +64,41 @@ struct Trainer<'a> {
     gradients: Accumulator,
 }
 
-impl Trainer<'_> {
-    fn epoch(
-        &mut self,
-        data: &TrainData<'_>,
-        state: &mut Stage1State,
-        observer: &mut dyn Observer,
-    ) -> Result<EpochSummary> {
-        let started = Instant::now();
-        let config = self.config;
-        let batches = Epoch {
-            data: data.train,
-            preprocessing: data.preprocessing,
-            augment: config.augment,
-            batch_size: config.batch_size,
-            part_size: config.batch_size,
-            accumulate: config.accumulate,
-            seed: (config.seed, STAGE, state.epoch as u64),
-        };
-        let (total, epoch) = (batches.len(), state.epoch);
-        let (mut loss_sum, mut seen, mut step_loss) = (0.0, 0, 0.0);
-        batches.each(|step, batch| {
-            let at = epoch * total + step;
-            let factor = config.schedule.factor(at, config.epochs * total, config.warmup_epochs * total);
-            let loss = self.batch(state, &batch, at)? * batch.labels.len() as f64;
-            loss_sum += loss;
-            seen += batch.labels.len();
-            step_loss = if batch.first == 0 { loss } else { step_loss + loss };
-            if batch.ends_step() {
-                self.apply(state, config.learning_rate * factor);
-                observer.batch(1, epoch + 1, step + 1, total, step_loss / batch.step_examples as f64);
-            }
-            if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
-        })?;
-        let training = started.elapsed().as_secs_f64();
-        state.epoch += 1;
-        let tensors = state.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
-        check_finite(tensors, state.epoch, HINT)?;
-        let validation = validate_on(
-            config.device,
-            self.graph,
-            &state.params,
-            None,
-            data.validation,
-            data.preprocessing,
-            1,
-            config.seed,
-        )?;
-        Ok(EpochSummary {
-            stage: 1,
-            epoch: state.epoch,
-            epochs: config.epochs,
-            loss: loss_sum / seen.max(1) as f64,
-            nll: None,
-            kl: None,
-            validation,
-            seconds: started.elapsed().as_secs_f64(),
-            images_per_second: seen as f64 / training,
-        })
+/// A trainer at work on a state.
+struct Running<'t, 'a> {
+    trainer: &'t mut Trainer<'a>,
+    state: &'t mut Stage1State,
+}
+
+impl Stage for Running<'_, '_> {
+    fn batch(&mut self, batch: &Batch, at: At) -> Result<f64> {
+        self.trainer.batch(self.state, batch, at.step)
     }
 
+    fn step(&mut self, nll: f64, at: At) -> Result<f64> {
+        let config = self.trainer.config;
+        let [steps, warm_up] = [config.epochs, config.warmup_epochs].map(|epochs| epochs * at.per_epoch);
+        let factor = config.schedule.factor(at.step, steps, warm_up);
+        self.trainer.apply(self.state, config.learning_rate * factor);
+        Ok(nll)
+    }
+
+    fn end_epoch(&mut self) -> Result<()> {
+        self.state.epoch += 1;
+        let tensors = self.state.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
+        check_finite(tensors, self.state.epoch, HINT)
+    }
+
+    fn network(&self) -> (&Params, Option<&Posterior>) {
+        (&self.state.params, None)
+    }
+
+    fn kl(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
+impl Trainer<'_> {
     /// Adds one batch's share of the gradient of step `at`; returns the batch's loss.
     fn batch(&mut self, state: &mut Stage1State, batch: &Batch, at: usize) -> Result<f64> {
         let n = batch.labels.len();

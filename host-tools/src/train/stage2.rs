@@ -5,12 +5,12 @@
 //! one sample a step.
 
 use super::accumulate::{Accumulator, scale_to_step};
-use super::batches::{Batch, Epoch};
+use super::batches::Batch;
 use super::config::{Optimizer, Stage2Config};
 use super::engine::{Device, Engine, engine};
+use super::epochs::{At, Epochs, Stage};
 use super::executor::{Pass, Trainable, part_examples};
-use super::monte_carlo::validate_on;
-use super::observer::{EpochSummary, Observer};
+use super::observer::Observer;
 use super::optimizer::OptimizerState;
 use super::stage1::batch_loss;
 use super::state::{Stage2State, check_finite};
@@ -20,7 +20,6 @@ use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, NodeId, Op, Params};
 use ndarray::ArrayD;
-use std::time::Instant;
 
 const STAGE: u64 = 2;
 
@@ -55,18 +54,21 @@ pub fn stage2(
     // Examples do not depend on each other: batch norm has its running statistics.
     let batch = config.batch_size.min(data.train.len());
     let part_size = if config.device == Device::Cpu { part_examples(graph, batch) } else { batch };
+    let epochs = Epochs::of_stage2(graph, data, config, part_size);
     let mut trainer = Trainer {
         graph,
         config,
         node,
         executor: engine(graph, part_size, Trainable::FirstLayer, config.device)?,
-        part_size,
         gradients: Accumulator::new(graph, Trainable::FirstLayer),
         noise: None,
         sampled: state.params.clone(),
     };
     while state.epoch < config.epochs {
-        let summary = trainer.epoch(&data, &mut state, observer)?;
+        let (number, is_last) = (state.epoch, state.epoch + 1 == config.epochs);
+        let samples = if is_last { config.eval_samples } else { PROGRESS_SAMPLES.min(config.eval_samples) };
+        let mut running = Running { trainer: &mut trainer, state: &mut state, examples: data.train.len() };
+        let summary = epochs.run(number, samples, &mut running, observer)?;
         observer.stage2_epoch(&summary, &state)?;
     }
     Ok(state)
@@ -93,8 +95,6 @@ struct Trainer<'a> {
     config: &'a Stage2Config,
     node: NodeId,
     executor: Box<dyn Engine>,
-    /// Most examples of one pass.
-    part_size: usize,
     gradients: Accumulator,
     /// Of the step under way.
     noise: Option<Noise>,
@@ -102,94 +102,46 @@ struct Trainer<'a> {
     sampled: Params,
 }
 
-/// Sums over the examples of an epoch.
-#[derive(Default)]
-struct Totals {
-    loss: f64,
-    nll: f64,
+/// A trainer at work on a state.
+struct Running<'t, 'a> {
+    trainer: &'t mut Trainer<'a>,
+    state: &'t mut Stage2State,
+    /// Of the training split.
     examples: usize,
 }
 
+impl Stage for Running<'_, '_> {
+    fn batch(&mut self, batch: &Batch, at: At) -> Result<f64> {
+        self.trainer.likelihood(self.state, batch, at.step)
+    }
+
+    fn step(&mut self, nll: f64, at: At) -> Result<f64> {
+        let config = self.trainer.config;
+        let warm = warm_up(at.step, config.kl_warmup_epochs * at.per_epoch);
+        let rate = config.schedule.factor(at.step, config.epochs * at.per_epoch, 0);
+        let kl_weight = warm * config.temperature / self.examples as f32;
+        self.trainer.step(self.state, nll, kl_weight, rate)
+    }
+
+    fn end_epoch(&mut self) -> Result<()> {
+        self.state.epoch += 1;
+        let mu = kernel(self.trainer.graph, &self.state.params, self.trainer.node)?;
+        check_finite([mu, &self.state.posterior.log_var], self.state.epoch, HINT)
+    }
+
+    fn network(&self) -> (&Params, Option<&Posterior>) {
+        (&self.state.params, Some(&self.state.posterior))
+    }
+
+    fn kl(&self) -> Result<Option<f64>> {
+        let Self { trainer, state, .. } = self;
+        let mu = kernel(trainer.graph, &state.params, trainer.node)?;
+        let sigma = trainer.config.prior_sigma;
+        Ok(Some(kl(mu, &state.posterior.log_var, &state.prior_mean, sigma)))
+    }
+}
+
 impl Trainer<'_> {
-    fn epoch(
-        &mut self,
-        data: &TrainData<'_>,
-        state: &mut Stage2State,
-        observer: &mut dyn Observer,
-    ) -> Result<EpochSummary> {
-        let started = Instant::now();
-        let config = self.config;
-        let batches = Epoch {
-            data: data.train,
-            preprocessing: data.preprocessing,
-            augment: config.augment,
-            batch_size: config.batch_size,
-            part_size: self.part_size,
-            accumulate: config.accumulate,
-            seed: (config.seed, STAGE, state.epoch as u64),
-        };
-        let (steps, epoch, n) = (batches.len(), state.epoch, data.train.len());
-        let (mut totals, mut nll) = (Totals::default(), 0.0);
-        batches.each(|step, batch| {
-            let at = epoch * steps + step;
-            let warm = warm_up(at, config.kl_warmup_epochs * steps);
-            let rate = config.schedule.factor(at, config.epochs * steps, 0);
-            let part = self.likelihood(state, &batch, at)? * batch.labels.len() as f64;
-            nll = if batch.first == 0 { part } else { nll + part };
-            if batch.ends_step() {
-                let mean = nll / batch.step_examples as f64;
-                let kl_weight = warm * config.temperature / n as f32;
-                let loss = self.step(state, mean, kl_weight, rate)?;
-                totals.loss += loss * batch.step_examples as f64;
-                totals.nll += nll;
-                totals.examples += batch.step_examples;
-                observer.batch(2, epoch + 1, step + 1, steps, loss);
-            }
-            if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
-        })?;
-        let training = started.elapsed().as_secs_f64();
-        state.epoch += 1;
-        let mu = kernel(self.graph, &state.params, self.node)?;
-        check_finite([mu, &state.posterior.log_var], state.epoch, HINT)?;
-        self.summary(data, state, &totals, training, started)
-    }
-
-    fn summary(
-        &self,
-        data: &TrainData<'_>,
-        state: &Stage2State,
-        totals: &Totals,
-        training: f64,
-        started: Instant,
-    ) -> Result<EpochSummary> {
-        let config = self.config;
-        let last = state.epoch == config.epochs;
-        let samples = if last { config.eval_samples } else { PROGRESS_SAMPLES.min(config.eval_samples) };
-        let validation = validate_on(
-            config.device,
-            self.graph,
-            &state.params,
-            Some(&state.posterior),
-            data.validation,
-            data.preprocessing,
-            samples,
-            config.seed,
-        )?;
-        let mu = kernel(self.graph, &state.params, self.node)?;
-        let examples = totals.examples.max(1) as f64;
-        Ok(EpochSummary {
-            stage: 2,
-            epoch: state.epoch,
-            epochs: config.epochs,
-            loss: totals.loss / examples,
-            nll: Some(totals.nll / examples),
-            kl: Some(kl(mu, &state.posterior.log_var, &state.prior_mean, config.prior_sigma)),
-            validation,
-            seconds: started.elapsed().as_secs_f64(),
-            images_per_second: examples / training,
-        })
-    }
-
     /// Ends a step whose examples have the mean negative log likelihood `nll`; returns the objective.
     /// `kl_weight` is `T / N`, warmed up.
     fn step(&mut self, state: &mut Stage2State, nll: f64, kl_weight: f32, rate: f32) -> Result<f64> {
@@ -273,7 +225,7 @@ impl Trainer<'_> {
 }
 
 /// Share of the KL term at this step: linear growth to 1.
-fn warm_up(step: usize, warmup: usize) -> f32 {
+pub(super) fn warm_up(step: usize, warmup: usize) -> f32 {
     if step >= warmup { 1.0 } else { (step + 1) as f32 / warmup as f32 }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn check_finite<'a>(
     }
 }
 
-fn store_params(graph: &Graph, params: &Params, checkpoint: &mut Checkpoint) {
+pub(super) fn store_params(graph: &Graph, params: &Params, checkpoint: &mut Checkpoint) {
     for (node, params) in graph.nodes.iter().zip(&params.nodes) {
         for (name, tensor) in params.tensors() {
             checkpoint.tensors.insert(format!("params/{}/{name}", node.name), tensor.clone());

@@ -7,7 +7,7 @@ use crate::data::{Dataset, Inputs, Preprocessing};
 use crate::graph::{Activation, Graph, GraphBuilder, Shape, Task, Window};
 
 /// Reproducible numbers in -1..1 by a linear congruential generator: none of the project's own.
-pub(super) fn numbers(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -17,7 +17,7 @@ pub(super) fn numbers(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Convolution, batch norm, tanh, dropout, pooling and two classes more than one, for 6x6x2 images.
-pub(super) fn conv_net() -> Graph {
+pub(crate) fn conv_net() -> Graph {
     let mut builder = GraphBuilder::new("conv", Task::Classification, Shape::new(6, 6, 2));
     let conv = builder.conv(0, 3, Window::padded(3, 1, 1), 1, true).unwrap();
     let norm = builder.batch_norm(conv).unwrap();
@@ -32,7 +32,7 @@ pub(super) fn conv_net() -> Graph {
 }
 
 /// Two dense layers for the same images.
-pub(super) fn dense_net() -> Graph {
+pub(crate) fn dense_net() -> Graph {
     let mut builder = GraphBuilder::new("dense", Task::Classification, Shape::new(6, 6, 2));
     let flat = builder.flatten(0).unwrap();
     let hidden = builder.dense(flat, 5, true).unwrap();
@@ -42,7 +42,7 @@ pub(super) fn dense_net() -> Graph {
 }
 
 /// `n` images 6x6x2 of three classes: noise, and a bright block whose place is the class.
-pub(super) fn blocks(n: usize, seed: u64) -> Dataset {
+pub(crate) fn blocks(n: usize, seed: u64) -> Dataset {
     let shape = Shape::new(6, 6, 2);
     let mut values = numbers(n * shape.len(), seed);
     for (index, image) in values.chunks_exact_mut(shape.len()).enumerate() {
@@ -56,25 +56,25 @@ pub(super) fn blocks(n: usize, seed: u64) -> Dataset {
 }
 
 /// Training and validation examples with their normalisation.
-pub(super) struct Examples {
+pub(crate) struct Examples {
     train: Dataset,
     validation: Dataset,
     preprocessing: Preprocessing,
 }
 
 impl Examples {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let train = blocks(50, 1);
         let preprocessing = Preprocessing::fit(&train).unwrap();
         Self { train, validation: blocks(30, 2), preprocessing }
     }
 
-    pub(super) fn data(&self) -> TrainData<'_> {
+    pub(crate) fn data(&self) -> TrainData<'_> {
         TrainData { train: &self.train, validation: &self.validation, preprocessing: &self.preprocessing }
     }
 }
 
-pub(super) fn stage1_config(optimizer: Optimizer) -> Stage1Config {
+pub(crate) fn stage1_config(optimizer: Optimizer) -> Stage1Config {
     Stage1Config {
         epochs: 4,
         batch_size: 16,
@@ -91,7 +91,7 @@ pub(super) fn stage1_config(optimizer: Optimizer) -> Stage1Config {
     }
 }
 
-pub(super) fn stage2_config(estimator: Estimator) -> Stage2Config {
+pub(crate) fn stage2_config(estimator: Estimator) -> Stage2Config {
     Stage2Config {
         epochs: 4,
         batch_size: 16,
@@ -114,6 +114,6 @@ pub(super) fn stage2_config(estimator: Estimator) -> Stage2Config {
 }
 
 /// Runs `work` on a pool of so many threads.
-pub(super) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }

@@ -90,6 +90,13 @@ OPERATORS = {
     "avg_pool_padded": lambda c, x: average(x, True),
     "global_avg_pool": lambda c, x: x.mean((2, 3), keepdim=True),
     "add": lambda c, x: x + c.conv("op", x, 4, (1, 1)),
+    "sub": lambda c, x: x - c.conv("op", x, 4, (1, 1)),
+    "mul": lambda c, x: x * c.conv("op", x, 4, (1, 1)),
+    "mul_channels": lambda c, x: x * torch.sigmoid(c.conv("op", x.mean((2, 3), keepdim=True), 4, (1, 1))),
+    "concat_rows": lambda c, x: torch.cat((x, c.conv("op", x, 4, (3, 1))), 2),
+    "concat_columns": lambda c, x: torch.cat((c.conv("op", x, 4, (1, 2)), x), 3),
+    "concat_channels": lambda c, x: torch.cat((x, c.conv("op", x, 3, (1, 1))), 1),
+    "pad": lambda c, x: F.pad(x, (2, 1, 0, 3)),
     "relu": lambda c, x: F.relu(x),
     "relu6": lambda c, x: F.relu6(x),
     "leaky_relu": lambda c, x: F.leaky_relu(x, float(np.float32(0.1))),
@@ -99,6 +106,10 @@ OPERATORS = {
     "hard_swish": lambda c, x: F.hardswish(x),
     "elu": lambda c, x: F.elu(x, float(np.float32(1.3))),
     "gelu": lambda c, x: F.gelu(x),
+    "clip": lambda c, x: x.clamp(float(np.float32(-0.3)), float(np.float32(0.4))),
+    "ramp": lambda c, x: (float(np.float32(0.7)) * x + float(np.float32(0.4))).clamp(0, 1),
+    "swish": lambda c, x: F.silu(x),
+    "erf": lambda c, x: torch.erf(x),
 }
 
 

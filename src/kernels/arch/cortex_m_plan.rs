@@ -37,10 +37,14 @@ impl Plan {
         let channels = usize::from(x.channels);
         let [kernel, stride, dilation] =
             [window.kernel, window.stride, window.dilation].map(|a| a.map(usize::from));
+        // No checked model has zeros here. One whose flash flipped since may; the kernels' loops run at least
+        // once, and no product below may wrap.
+        (!kernel.contains(&0) && !dilation.contains(&0)).then_some(())?;
         let direct = channels.is_multiple_of(4) && dilation[1] == 1;
         // Windows are copied in words: a tap of a dilated line must be whole ones.
         (dilation[1] == 1 || channels.is_multiple_of(2)).then_some(())?;
-        let line = kernel[1] * channels;
+        let line = kernel[1].checked_mul(channels)?;
+        kernel[0].checked_mul(line)?.checked_mul(8 * PIXELS)?;
         let (segments, units) =
             if direct { (kernel[0], line / 4) } else { (1, (kernel[0] * line).div_ceil(4)) };
         let mut plan = Self {

@@ -40,12 +40,18 @@ impl Executor {
         written: &mut [bool],
         gradients: &mut Gradients,
     ) -> Result<()> {
-        if matches!(self.graph.nodes[id].op, Op::Conv2d { .. } | Op::Dense { .. }) {
+        let op = self.graph.nodes[id].op;
+        if matches!(op, Op::Conv2d { .. } | Op::Dense { .. }) && self.trains(id) {
             self.timed(
                 id,
                 |times| &mut times.weight_gradient,
                 |executor| executor.backward_parameters(id, pass, gradients),
             )?;
+        }
+        let passes_on =
+            self.graph.nodes[id].inputs.iter().any(|&input| self.needs[self.layout.storage[input]]);
+        if !passes_on && !matches!(op, Op::BatchNorm { .. }) {
+            return Ok(());
         }
         self.timed(
             id,
@@ -86,7 +92,7 @@ impl Executor {
                 });
             }
             Op::Dropout { rate } => {
-                let drops = self.trainable == Trainable::All;
+                let drops = self.trainable == Trainable::All || pass.pass.drops;
                 self.backward_elementwise(id, 0, pass, written, |executor, d| {
                     if drops {
                         let first = pass.pass.first_example * executor.graph.nodes[id].shape.len();
@@ -136,11 +142,7 @@ impl Executor {
     }
 
     fn trains(&self, id: NodeId) -> bool {
-        match self.trainable {
-            Trainable::None => false,
-            Trainable::All => true,
-            Trainable::FirstLayer => self.first_weighted == Some(id),
-        }
+        self.trainable.trains_kernel(self.first_weighted, id)
     }
 
     fn backward_parameters(
@@ -149,9 +151,6 @@ impl Executor {
         pass: &BackwardPass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        if !self.trains(id) {
-            return Ok(());
-        }
         let x = self.read(self.graph.nodes[id].inputs[0], pass.inputs, pass.n);
         let dy = self.read_gradient(&self.incoming(id, pass.n), pass);
         let noisy = self.first_weighted == Some(id) && pass.pass.perturbation != Perturbation::None;

@@ -46,7 +46,7 @@ impl Executor {
             }
             Op::Dropout { rate } => {
                 self.copy_input(id, inputs, n, &target);
-                if batch_statistics {
+                if batch_statistics || pass.drops {
                     let first = pass.first_example * self.graph.nodes[id].shape.len();
                     elementwise::drop_out(rate, pass.dropout_seed, id, first, &mut self.activations[target]);
                 }

@@ -181,3 +181,52 @@ impl Executor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::check_operator;
+    use crate::graph::{Activation, Op, Window};
+
+    /// Every operator of two inputs with a branch as its first, its second, and with one input twice.
+    #[test]
+    fn two_operands() {
+        for op in [Op::Sub, Op::Mul, Op::Concat { axis: 0 }, Op::Concat { axis: 1 }, Op::Concat { axis: 2 }] {
+            check_operator(|b, x| b.push(op, &[x, x]).unwrap());
+            for is_first in [false, true] {
+                check_operator(|b, x| {
+                    let branch = b.conv(x, 4, Window::padded(3, 1, 1), 1, true).unwrap();
+                    b.push(op, &if is_first { [branch, x] } else { [x, branch] }).unwrap()
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_factor_a_channel() {
+        check_operator(|b, x| {
+            let mean = b.global_avg_pool(x).unwrap();
+            let gate = b.activation(mean, Activation::Sigmoid).unwrap();
+            b.push(Op::Mul, &[x, gate]).unwrap()
+        });
+    }
+
+    #[test]
+    fn parts_of_unequal_size() {
+        for (axis, kernel) in [(0, [3, 1]), (1, [1, 2])] {
+            check_operator(|b, x| {
+                let window = Window { kernel, ..Window::valid(1, 1) };
+                let part = b.conv(x, 4, window, 1, true).unwrap();
+                b.push(Op::Concat { axis }, &[part, x]).unwrap()
+            });
+        }
+        check_operator(|b, x| {
+            let part = b.conv(x, 3, Window::valid(1, 1), 1, true).unwrap();
+            b.push(Op::Concat { axis: 2 }, &[x, part]).unwrap()
+        });
+    }
+
+    #[test]
+    fn padding() {
+        check_operator(|b, x| b.push(Op::Pad { begin: [0, 2], end: [3, 1] }, &[x]).unwrap());
+    }
+}

@@ -208,6 +208,21 @@ impl Executor {
         })
     }
 
+    /// Gradient with respect to the inputs, `[n, h, w, c]`, after [`Self::backward`] of `n` examples.
+    ///
+    /// # Errors
+    /// If the executor was not made for [`Trainable::Input`].
+    pub fn input_gradient(&self, n: usize) -> Result<&[f32]> {
+        match &self.layout.gradient[0] {
+            Some(range) => Ok(&self.gradients[self.scaled(range, n)]),
+            None => Err(Error::invalid(
+                "executor",
+                format!("{:?}", self.trainable),
+                "one for the inputs' gradient",
+            )),
+        }
+    }
+
     /// Moves the running statistics of batch norm towards those of the last training pass:
     /// `running = (1 - momentum) * running + momentum * batch`, with the unbiased variance.
     pub fn update_running_statistics(&self, params: &mut Params) {

@@ -69,10 +69,10 @@ pub(super) fn needs_gradient(graph: &Graph, trainable: Trainable) -> Vec<bool> {
     let first = graph.first_weighted().ok();
     let mut needs = vec![false; graph.nodes.len()];
     for (id, node) in graph.nodes.iter().enumerate() {
-        let trained = match trainable {
-            Trainable::None => false,
-            Trainable::All => node.op.is_weighted() || matches!(node.op, Op::BatchNorm { .. }),
-            Trainable::FirstLayer => first == Some(id),
+        let trained = match node.op {
+            Op::Input => trainable == Trainable::Input,
+            Op::BatchNorm { .. } => trainable == Trainable::All,
+            _ => node.op.is_weighted() && trainable.trains_kernel(first, id),
         };
         needs[id] = trained || (trainable != Trainable::None && node.inputs.iter().any(|&i| needs[i]));
     }
@@ -176,8 +176,12 @@ impl Lifetimes<'_> {
     fn saving_readers(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         let first_weighted = self.graph.first_weighted().ok();
         self.readers(id).filter(move |&reader| {
-            let trained = self.trainable == Trainable::All || first_weighted == Some(reader);
-            self.needs[reader] && input_is_saved(&self.graph.nodes[reader].op, trained)
+            let op = &self.graph.nodes[reader].op;
+            let trained = match op {
+                Op::BatchNorm { .. } => self.trainable == Trainable::All,
+                _ => self.trainable.trains_kernel(first_weighted, reader),
+            };
+            self.needs[reader] && input_is_saved(op, trained)
         })
     }
 
@@ -215,7 +219,8 @@ impl Lifetimes<'_> {
     fn gradients(&self) -> Vec<Tensor> {
         let output = self.storage[self.graph.output()];
         let mut tensors = Vec::new();
-        for id in self.stored().rev().filter(|&id| self.needs[id] && id != output) {
+        // The input's gradient, where it is wanted, comes last.
+        for id in self.stored().rev().chain([0]).filter(|&id| self.needs[id] && id != output) {
             let readers: Vec<NodeId> = self.readers(id).filter(|&reader| self.needs[reader]).collect();
             let Some(&latest) = readers.last() else { continue };
             let inputs = &self.graph.nodes[latest].inputs;

@@ -2,6 +2,7 @@
 
 use super::types::chunk;
 use crate::graph::{Shape, Window};
+use crate::kernels::max_pool::{Tap, Windows};
 use crate::kernels::simd::vectorize;
 use rayon::prelude::*;
 
@@ -13,13 +14,6 @@ pub(super) struct Geometry {
     pub window: Window,
     /// Mean only: whether padded elements count.
     pub count_padding: bool,
-}
-
-/// A window element: its number, and where its first channel lies.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tap {
-    pub number: usize,
-    pub at: usize,
 }
 
 impl Geometry {
@@ -52,6 +46,33 @@ impl Geometry {
         }
     }
 
+    /// As [`Self::each`], but neighbours that have all their elements together: `visit(offset of their
+    /// outputs, offset of the first window, the windows)`.
+    pub(super) fn each_run(&self, mut visit: impl FnMut(usize, usize, &Windows<'_>)) {
+        let channels = self.output.channels;
+        let step = self.window.stride[1] * channels;
+        let whole = self.taps_from(0, 0, |_, _| true);
+        let (height, width) = (self.input.height as isize, self.input.width as isize);
+        for row in 0..self.output.height {
+            let y = self.start(row, 0);
+            let mut column = 0;
+            while column < self.output.width {
+                let x = self.start(column, 1);
+                let to = (row * self.output.width + column) * channels;
+                let columns = (column..self.output.width).map(|column| self.start(column, 1));
+                let inside = columns.take_while(|&x| self.is_inside(y, 0) && self.is_inside(x, 1)).count();
+                if inside > 0 {
+                    visit(to, self.offset(y, x), &Windows { taps: &whole, count: inside, step, channels });
+                } else {
+                    let taps =
+                        self.taps_from(y, x, |y, x| (0..height).contains(&y) && (0..width).contains(&x));
+                    visit(to, 0, &Windows { taps: &taps, count: 1, step, channels });
+                }
+                column += inside.max(1);
+            }
+        }
+    }
+
     fn start(&self, out: usize, axis: usize) -> isize {
         (out * self.window.stride[axis]) as isize - self.window.pad_begin[axis] as isize
     }
@@ -67,7 +88,7 @@ impl Geometry {
     }
 
     /// The taps of a window that starts here, as far as they are `inside`.
-    pub(super) fn taps_from(&self, y: isize, x: isize, inside: impl Fn(isize, isize) -> bool) -> Vec<Tap> {
+    fn taps_from(&self, y: isize, x: isize, inside: impl Fn(isize, isize) -> bool) -> Vec<Tap> {
         let [dilation_h, dilation_w] = self.window.dilation;
         let place = |number| {
             let (ky, kx) = (number / self.window.kernel[1], number % self.window.kernel[1]);
@@ -77,15 +98,15 @@ impl Geometry {
         taps.map(|(number, y, x)| Tap { number, at: self.offset(y, x) }).collect()
     }
 
-    /// Whether the windows share no element and none reaches over the border.
-    pub(super) fn is_tiling(&self) -> bool {
+    /// Whether each input lies in exactly one window.
+    pub(super) fn is_partition(&self) -> bool {
         let Window { kernel, stride, dilation, pad_begin, .. } = self.window;
         let (input, output) = (self.input, self.output);
         kernel == stride
             && dilation == [1; 2]
             && pad_begin == [0; 2]
-            && output.height * kernel[0] <= input.height
-            && output.width * kernel[1] <= input.width
+            && output.height * kernel[0] == input.height
+            && output.width * kernel[1] == input.width
     }
 
     fn divisor(&self, taps: usize) -> f32 {

@@ -96,6 +96,28 @@ impl Case {
         assert!(checked > 0, "nothing was trained");
     }
 
+    /// The gradient with respect to the inputs against central differences.
+    fn check_inputs(&mut self, pass: &Pass<'_>) {
+        let mut executor = Executor::for_training(&self.graph, self.n + 1, self.trainable).unwrap();
+        let outputs = executor.forward(&self.params, &self.inputs, self.n, pass).unwrap().to_vec();
+        let (d, mut none) = (loss_gradient(&outputs), Gradients::zeros(&self.graph, self.trainable));
+        executor.backward(&self.params, &self.inputs, &d, self.n, pass, &mut none).unwrap();
+        assert!(none.nodes.iter().all(|node| node.tensors().next().is_none()));
+        let gradient = executor.input_gradient(self.n).unwrap().to_vec();
+        assert_eq!(gradient.len(), self.inputs.len());
+        for index in (0..gradient.len()).step_by(7) {
+            let (kept, step) = (self.inputs[index], 2e-3f32);
+            let mut moved = |by: f32| {
+                self.inputs[index] = kept + by;
+                self.loss(&self.params, pass)
+            };
+            let wanted = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            self.inputs[index] = kept;
+            let got = f64::from(gradient[index]);
+            assert!((got - wanted).abs() <= 2e-2 * wanted.abs().max(0.3), "x[{index}]: {got} for {wanted}");
+        }
+    }
+
     fn difference(&self, id: NodeId, name: &str, index: usize, pass: &Pass<'_>) -> f64 {
         let step = 2e-3f32;
         let moved = |by: f32| {
@@ -122,10 +144,14 @@ fn sandwich(input: Shape, build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeI
 
 const INPUT: Shape = Shape::new(5, 6, 2);
 
-fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
+pub(super) fn check_operator(build: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) {
     let graph = sandwich(INPUT, build);
     Case::new(graph.clone(), 3, Trainable::All).check(&Pass::default());
-    Case::new(graph, 3, Trainable::FirstLayer).check(&Pass::default());
+    Case::new(graph.clone(), 3, Trainable::FirstLayer).check(&Pass::default());
+    let (last, input) = (graph.output(), Trainable::Input);
+    Case::new(graph.clone(), 3, Trainable::Kernels { first: 0, last }).check(&Pass::default());
+    Case::new(graph.clone(), 3, Trainable::Kernels { first: last, last }).check(&Pass::default());
+    Case::new(graph, 3, input).check_inputs(&Pass::default());
 }
 
 fn window(
@@ -233,8 +259,11 @@ fn products_differences_concatenations_and_padding() {
 
 #[test]
 fn activations_away_from_their_kinks() {
-    use Activation::{Elu, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
-    for activation in [Elu(0.7), Gelu, HardSigmoid, HardSwish, LeakyRelu(0.1), Relu, Relu6, Sigmoid, Tanh] {
+    use Activation::{Elu, Erf, Gelu, HardSigmoid, HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Swish, Tanh};
+    let (clip, ramp) =
+        (Activation::Clip { min: 0.0, max: 9.0 }, Activation::Ramp { slope: 0.1, offset: 0.2 });
+    let simple = [Erf, Gelu, HardSigmoid, HardSwish, Relu, Relu6, Sigmoid, Swish, Tanh];
+    for activation in simple.into_iter().chain([Elu(0.7), LeakyRelu(0.1), clip, ramp]) {
         // Batch norm's beta of at least 2 keeps nearly all values on one side of zero.
         let graph = sandwich(INPUT, |b, x| {
             let doubled = b.add(x, x).unwrap();
@@ -418,4 +447,33 @@ fn a_frozen_backbone_saves_no_activations() {
     let bytes = |trainable| Executor::for_training(&graph, 8, trainable).unwrap().planned_bytes();
     assert!(bytes(Trainable::None) * 3 < bytes(Trainable::FirstLayer) * 2);
     assert!(bytes(Trainable::FirstLayer) * 10 < bytes(Trainable::All) * 7);
+}
+
+/// Monte-Carlo dropout: running statistics, and masks that the seed decides; the way back has the same.
+#[test]
+fn dropout_drops_at_prediction_if_asked() {
+    let graph = sandwich(INPUT, |b, x| b.dropout(x, 0.4).unwrap());
+    let mut case = Case::new(graph, 3, Trainable::Input);
+    let pass = |seed, drops| Pass { dropout_seed: seed, drops, ..Pass::default() };
+    let loss = |seed, drops| case.loss(&case.params, &pass(seed, drops));
+    assert_eq!(loss(1, false), loss(2, false));
+    assert_eq!(loss(1, true), loss(1, true));
+    assert!(loss(1, true) != loss(2, true) && loss(1, true) != loss(1, false));
+    case.check_inputs(&pass(1, true));
+}
+
+/// A dense layer first, behind a change of shape; two readers of the input.
+#[test]
+fn gradients_reach_inputs_however_they_are_read() {
+    let mut b = GraphBuilder::new("dense", Task::Classification, INPUT);
+    let flat = b.flatten(0).unwrap();
+    b.dense(flat, 4, true).unwrap();
+    Case::new(b.finish().unwrap(), 2, Trainable::Input).check_inputs(&Pass::default());
+    let mut b = GraphBuilder::new("two", Task::Classification, INPUT);
+    let conv = b.conv(0, 2, Window::padded(3, 1, 1), 1, true).unwrap();
+    let sum = b.add(0, conv).unwrap();
+    b.dense(sum, 3, true).unwrap();
+    Case::new(b.finish().unwrap(), 2, Trainable::Input).check_inputs(&Pass::default());
+    let graph = sandwich(INPUT, |_, x| x);
+    assert!(Executor::new(&graph, 1).unwrap().input_gradient(1).is_err());
 }

@@ -1,6 +1,6 @@
 //! What goes into and comes out of a pass through the graph.
 
-use crate::graph::{Graph, NodeParams, Params};
+use crate::graph::{Graph, NodeId, NodeParams, Params};
 use ndarray::ArrayD;
 use std::ops::Range;
 
@@ -13,6 +13,28 @@ pub enum Trainable {
     All,
     /// The kernel of the first weighted node alone; batch norm uses its running statistics (stage 2).
     FirstLayer,
+    /// The kernels of the weighted nodes in this range; batch norm uses its running statistics.
+    Kernels {
+        /// The first node of the range.
+        first: NodeId,
+        /// The last node of the range.
+        last: NodeId,
+    },
+    /// Nothing, but the gradient goes all the way back to the inputs; batch norm uses its running
+    /// statistics.
+    Input,
+}
+
+impl Trainable {
+    /// Whether the kernel of `id`, a weighted node, gets a gradient; `first` is the first weighted node.
+    pub(super) fn trains_kernel(self, first: Option<NodeId>, id: NodeId) -> bool {
+        match self {
+            Self::None | Self::Input => false,
+            Self::All => true,
+            Self::FirstLayer => first == Some(id),
+            Self::Kernels { first, last } => (first..=last).contains(&id),
+        }
+    }
 }
 
 /// How the kernel of the first weighted node is perturbed in one pass. All slices are row-major.
@@ -48,6 +70,8 @@ pub struct Pass<'a> {
     pub perturbation: Perturbation<'a>,
     /// Seed of the dropout masks.
     pub dropout_seed: u64,
+    /// Whether dropout drops although not everything is trained: Monte-Carlo dropout.
+    pub drops: bool,
     /// Place of the batch's first example among those that share the seed: each has a mask of its own.
     pub first_example: usize,
 }
@@ -88,7 +112,7 @@ impl Gradients {
                         gamma.fill(0.0);
                     }
                 }
-                Trainable::FirstLayer if first == Some(id) => {
+                _ if trainable.trains_kernel(first, id) => {
                     *node = NodeParams { weight: node.weight.take(), ..NodeParams::default() };
                 }
                 _ => *node = NodeParams::default(),

@@ -56,6 +56,9 @@ impl GpuExecutor {
         if max_batch == 0 {
             return Err(Error::invalid("batch size", 0, "at least 1"));
         }
+        if trainable == Trainable::Input {
+            return Err(Error::invalid("gradient of the inputs", device, "cpu"));
+        }
         if trainable != Trainable::None {
             graph.first_weighted()?;
         }
@@ -102,9 +105,10 @@ impl GpuExecutor {
     /// The parameters for a pass that is differentiated: leaves where something is trained.
     fn leaves(&self) -> Vec<Uploaded> {
         let trains = |id| match self.trainable {
-            Trainable::None => (false, false),
+            Trainable::None | Trainable::Input => (false, false),
             Trainable::All => (true, true),
             Trainable::FirstLayer => (self.first_weighted == Some(id), false),
+            Trainable::Kernels { first, last } => ((first..=last).contains(&id), false),
         };
         self.cache.iter().enumerate().map(|(id, cached)| cached.device.tracked(trains(id))).collect()
     }
@@ -204,6 +208,9 @@ impl Engine for GpuExecutor {
     fn forward(&mut self, params: &Params, inputs: &[f32], n: usize, pass: &Pass<'_>) -> Result<&[f32]> {
         self.check_inputs(inputs, n)?;
         self.check_local(pass)?;
+        if pass.drops && self.trainable != Trainable::All {
+            return Err(Error::invalid("dropout at prediction", "a GPU", "cpu"));
+        }
         self.upload(params);
         let (leaves, device) = (self.leaves(), self.device.clone().autodiff());
         let noise = self.noise_leaf(&pass.perturbation, params);

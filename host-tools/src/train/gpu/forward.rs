@@ -105,7 +105,10 @@ impl Forward<'_> {
             Op::Flatten => same(operators::map(operators::rows(x.map))),
             Op::Dropout { rate } if self.is_training => same(self.drop_out(id, x.map, rate)),
             Op::Dropout { .. } => same(x.map),
-            Op::Add => Ok(self.add(x, values[node.inputs[1]].clone())),
+            Op::Add | Op::Sub | Op::Mul | Op::Concat { .. } => {
+                Ok(self.joined(node.op, x, values[node.inputs[1]].clone()))
+            }
+            Op::Pad { begin, end } => same(operators::pad(x.map, begin, end)),
         }
     }
 
@@ -213,13 +216,20 @@ impl Forward<'_> {
         x * self.constant(&mask, [n, height, width, channels]).permute([0, 3, 1, 2])
     }
 
-    fn add(&self, a: Value, b: Value) -> Value {
+    /// One of the operators of two inputs.
+    fn joined(&self, op: Op, a: Value, b: Value) -> Value {
         let is_drawn = a.is_drawn || b.is_drawn;
         let [a, b] = [a, b].map(|value| match (is_drawn, value.is_drawn, &self.first) {
             (true, false, Some((_, FirstKernel::Drawn(kernels)))) => repeat(value.map, kernels.len()),
             _ => value.map,
         });
-        Value { map: a + b, is_drawn }
+        let map = match op {
+            Op::Sub => a - b,
+            Op::Mul => a * b,
+            Op::Concat { axis } => operators::concat(a, b, axis),
+            _ => a + b,
+        };
+        Value { map, is_drawn }
     }
 
     fn constant(&self, values: &[f32], shape: [usize; 4]) -> Map {

@@ -62,6 +62,31 @@ pub(super) fn global_average_pool(x: Map) -> Map {
     x.reshape([n, channels, height * width]).mean_dim(2).reshape([n, channels, 1, 1])
 }
 
+/// The second behind the first along rows (0), columns (1) or channels (2).
+pub(super) fn concat(a: Map, b: Map, axis: usize) -> Map {
+    Tensor::cat(vec![a, b], [2, 3, 1][axis])
+}
+
+/// Zeros around rows and columns.
+pub(super) fn pad(x: Map, begin: [usize; 2], end: [usize; 2]) -> Map {
+    let device = x.device();
+    let zeros = |x: &Map, axis: usize, size: usize| {
+        let mut shape = x.dims();
+        shape[2 + axis] = size;
+        Map::zeros(shape, &device)
+    };
+    (0..2).fold(x, |mut x, axis| {
+        if begin[axis] > 0 {
+            x = concat(zeros(&x, axis, begin[axis]), x, axis);
+        }
+        if end[axis] > 0 {
+            let after = zeros(&x, axis, end[axis]);
+            x = concat(x, after, axis);
+        }
+        x
+    })
+}
+
 pub(super) fn activate(function: Activation, x: Map) -> Map {
     match function {
         Activation::Relu => activation::relu(x),
@@ -73,5 +98,9 @@ pub(super) fn activate(function: Activation, x: Map) -> Map {
         Activation::HardSwish => x.clone() * ((x + 3.0).clamp(0.0, 6.0) / 6.0),
         Activation::Elu(alpha) => activation::elu(x, f64::from(alpha)),
         Activation::Gelu => activation::gelu(x),
+        Activation::Clip { min, max } => x.clamp(min, max),
+        Activation::Ramp { slope, offset } => (x * slope + offset).clamp(0.0, 1.0),
+        Activation::Swish => activation::silu(x),
+        Activation::Erf => x.erf(),
     }
 }

@@ -4,7 +4,7 @@
 use crate::data::{self, Dataset, Preprocessing};
 use crate::error::Result;
 use crate::graph::params::Posterior;
-use crate::graph::{Activation, Graph, GraphBuilder, Params, Shape, Task, Window, architectures};
+use crate::graph::{Activation, Graph, GraphBuilder, Op, Params, Shape, Task, Window, architectures};
 use crate::train::loss::softmax_cross_entropy;
 use crate::train::testing::{numbers, stage1_config, stage2_config};
 use crate::train::{
@@ -42,9 +42,32 @@ fn residual() -> Graph {
     builder.finish().unwrap()
 }
 
+/// Differences, products, concatenations along every axis, padding, and functions that imports bring; the
+/// input goes round the first layer.
+fn joints() -> Graph {
+    let mut builder = GraphBuilder::new("joints", Task::Classification, SHAPE);
+    let first = builder.conv(0, 4, Window::padded(3, 2, 1), 1, true).unwrap();
+    let swish = builder.activation(first, Activation::Swish).unwrap();
+    let erf = builder.activation(first, Activation::Erf).unwrap();
+    let difference = builder.push(Op::Sub, &[swish, erf]).unwrap();
+    let mean = builder.global_avg_pool(difference).unwrap();
+    let gate = builder.activation(mean, Activation::Ramp { slope: 0.3, offset: 0.4 }).unwrap();
+    let scaled = builder.push(Op::Mul, &[difference, gate]).unwrap();
+    let product = builder.push(Op::Mul, &[scaled, swish]).unwrap();
+    let left = builder.push(Op::Concat { axis: 0 }, &[product, scaled]).unwrap();
+    let right = builder.push(Op::Concat { axis: 0 }, &[erf, product]).unwrap();
+    let columns = builder.push(Op::Concat { axis: 1 }, &[left, right]).unwrap();
+    let channels = builder.push(Op::Concat { axis: 2 }, &[columns, 0]).unwrap();
+    let padded = builder.push(Op::Pad { begin: [1, 0], end: [0, 2] }, &[channels]).unwrap();
+    let conv = builder.conv(padded, 3, Window::valid(3, 2), 1, true).unwrap();
+    let clip = builder.activation(conv, Activation::Clip { min: -0.5, max: 0.7 }).unwrap();
+    builder.dense(clip, 10, true).unwrap();
+    builder.finish().unwrap()
+}
+
 fn nets() -> Vec<Graph> {
     let known = ["mlp", "lenet5"].map(|name| architectures::build(name, SHAPE, 10).unwrap());
-    known.into_iter().chain([residual()]).collect()
+    known.into_iter().chain([residual(), joints()]).collect()
 }
 
 /// Parameters as in the middle of training: no tensor is all zeros or ones.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::graph::{Activation, GraphBuilder, Shape, Window};
 use crate::train::testing::{Examples, conv_net, dense_net, stage1_config, with_threads};
-use crate::train::{Augment, Optimizer, Schedule, Silent};
+use crate::train::{Augment, EpochSummary, Optimizer, Schedule, Silent};
 
 fn train(graph: &Graph, config: &Stage1Config) -> Stage1State {
     stage1(graph, Examples::new().data(), config, None, &mut Silent).unwrap()

@@ -4,7 +4,7 @@
 use super::*;
 use crate::data::Preprocessing;
 use crate::train::testing::{Examples, conv_net, dense_net, numbers, stage2_config, with_threads};
-use crate::train::{Device, Estimator, PriorMean, Schedule, Silent};
+use crate::train::{Device, EpochSummary, Estimator, PriorMean, Schedule, Silent};
 use std::ops::Range;
 
 /// A network with a wide posterior in the middle of training, and one batch for it.
@@ -38,7 +38,6 @@ impl Case {
             node: self.state.posterior.node,
             executor: engine(&self.graph, self.batch.labels.len(), Trainable::FirstLayer, Device::Cpu)
                 .unwrap(),
-            part_size: self.batch.labels.len(),
             gradients: Accumulator::new(&self.graph, Trainable::FirstLayer),
             noise: None,
             sampled: self.state.params.clone(),

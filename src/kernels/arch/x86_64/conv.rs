@@ -40,7 +40,7 @@ pub(super) fn conv2d<S: Simd>(
     let shape = Shape::of_dot::<S>(channels, runs.all_groups());
     let staged = Staged::new(&x, &y, &window, 1);
     let images = input.len() / (x.len() as usize).max(1);
-    let fits = holds(&output, images * y.len() as usize);
+    let fits = holds(&output, images.saturating_mul(y.len() as usize));
     let room = size_of_val(scratch) >= staged.bytes();
     let (Some(packed), true) = (shape.split::<S>(filter.packed), fits && room) else {
         return reference::conv2d(conv, filter, scratch, output);
@@ -100,10 +100,10 @@ pub(super) fn dense<S: Simd>(
     mut output: Output<'_>,
 ) {
     let Dense { input, inputs, outputs, .. } = *dense;
-    let images = input.len() / inputs;
+    let images = input.len() / inputs.max(1);
     let groups = inputs.div_ceil(4);
     let shape = Shape::of_dot::<S>(outputs, groups);
-    let fits = holds(&output, images * outputs);
+    let fits = holds(&output, images.saturating_mul(outputs));
     let staging: &mut [u8] = bytemuck::cast_slice_mut(scratch);
     let staged = !inputs.is_multiple_of(4);
     let room = !staged || staging.len() >= images * groups * 4;

@@ -24,13 +24,15 @@ pub(super) fn depthwise<S: Simd>(
     let staged = Staged::new(&x, &to, &window, window.stride[1].into());
     let images = input.len() / (x.len() as usize).max(1);
     let room = size_of_val(scratch) >= staged.bytes();
-    let taps = Taps::new(&window).filter(|_| room);
+    let taps = Taps::new(&window).filter(|_| room && x.channels == to.channels);
     let packed = taps.and_then(|taps| {
         let packed = Shape::of_depthwise::<S>(channels, taps).split::<S>(filter.packed)?;
         Some((taps, packed))
     });
     let (y, zero_point, clamp, (taps, packed)) = match (output, packed) {
-        (Output::Int8 { y, zero_point, clamp }, Some(packed)) if y.len() >= images * to.len() as usize => {
+        (Output::Int8 { y, zero_point, clamp }, Some(packed))
+            if y.len() >= images.saturating_mul(to.len() as usize) =>
+        {
             (y, zero_point, clamp, packed)
         }
         (output, _) => return reference::depthwise(conv, filter, output),

@@ -41,11 +41,12 @@ impl Shape {
 
     /// Bytes of the weights of one tile.
     pub(super) fn tile_bytes<S: Simd>(&self) -> usize {
-        self.groups * self.vectors * S::WEIGHTS
+        self.groups.saturating_mul(self.vectors * S::WEIGHTS)
     }
 
     pub(super) fn bytes<S: Simd>(&self) -> usize {
-        self.channels::<S>() * 8 + self.tiles * self.tile_bytes::<S>()
+        let weights = self.tiles.saturating_mul(self.tile_bytes::<S>());
+        weights.saturating_add(self.channels::<S>() * 8)
     }
 
     /// Cuts packed memory into init, multipliers and weights; `None` if it is not of this shape.

@@ -30,7 +30,7 @@ impl Runs {
 
     /// Groups of four in all runs.
     pub(super) fn all_groups(&self) -> usize {
-        self.count[0] * self.count[1] * self.groups()
+        self.count[0].saturating_mul(self.count[1]).saturating_mul(self.groups())
     }
 }
 
@@ -128,8 +128,9 @@ impl Staged {
         let reach = |axis: usize, outputs: u16| {
             let [kernel, stride, dilation] =
                 [window.kernel, window.stride, window.dilation].map(|pair| usize::from(pair[axis]));
-            (usize::from(outputs) - 1) * stride + (kernel - 1) * dilation + 1
+            usize::from(outputs).saturating_sub(1) * stride + kernel.saturating_sub(1) * dilation + 1
         };
+        let phases = phases.max(1);
         Self {
             rows: reach(0, y.height),
             columns: reach(1, y.width).div_ceil(phases),
@@ -140,14 +141,15 @@ impl Staged {
 
     /// Bytes of one row of one plane.
     pub(super) fn row_bytes(&self) -> usize {
-        self.columns * self.channels
+        self.columns.saturating_mul(self.channels)
     }
 
     /// Bytes of one plane.
     pub(super) fn plane_bytes(&self) -> usize {
-        self.rows * self.row_bytes()
+        self.rows.saturating_mul(self.row_bytes())
     }
 
+    /// All of it. No shape makes this less than what the kernels read: sums saturate.
     pub(super) fn bytes(&self) -> usize {
         self.phases.saturating_mul(self.plane_bytes()).saturating_add(SLACK)
     }

@@ -1,0 +1,66 @@
+use super::*;
+use crate::train::methods::{Logits, Weights, logits};
+use crate::train::validate;
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        data: "digits".into(),
+        architecture: "lenet5".into(),
+        epochs: 4,
+        bayes_epochs: 2,
+        num_samples: 4,
+        members: 2,
+        dropout_rate: 0.1,
+        step_samples: 2,
+        temperatures: vec![0.5, 1.0],
+        full_temperatures: vec![0.1],
+        full_prior_sigma: 0.1,
+        ood: vec!["digits".into()],
+        corruption_examples: 10,
+        train_examples: 400,
+        test_examples: 60,
+    }
+}
+
+/// The float figures of stage 2 are those of its own validation: the same draws, the same accumulator.
+#[test]
+fn figures_are_those_of_the_trainers_own_validation() {
+    let seeded = Seeded::load(&settings(), None, 0).unwrap();
+    let settings = settings();
+    let training = Training { settings: &settings, seeded: &seeded, stage1: None };
+    let net = training.run(Method::Stf, 1.0).unwrap().net;
+    let (test, pre) = (&seeded.splits.test, &seeded.preprocessing);
+    let Weights::MeanField { params, posteriors } = &net.weights else { panic!("a posterior") };
+    let wanted = validate(&seeded.graph, params, posteriors.first(), test, pre, 6, 3).unwrap();
+    let drawn = logits(&net, test, pre, 6, 3).unwrap();
+    let trials = Trials { ood: Vec::new(), corrupted: Vec::new() };
+    let found = Figures::new((test, &outcomes_of(&drawn, 1.0)), &trials, &[], &[]).unwrap();
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-5;
+    assert!(close(found.accuracy, wanted.accuracy) && close(found.nll, wanted.nll), "{found:?} {wanted:?}");
+    assert!(close(found.ece, wanted.ece) && close(found.brier, wanted.brier));
+}
+
+/// By hand: two draws that are sure of different classes know nothing together.
+#[test]
+fn uncertainties_of_draws_are_told_apart() {
+    let logits = Logits { values: vec![50.0, 0.0, 0.0, 50.0], draws: 2, classes: 2 };
+    let outcome = &outcomes_of(&logits, 1.0)[0];
+    let c = outcome.classification.unwrap();
+    assert!((c.predictive_entropy - 2f32.ln()).abs() < 1e-6 && c.expected_entropy < 1e-6);
+    assert!((c.mutual_information - 2f32.ln()).abs() < 1e-6 && (outcome.spread[0] - 0.5).abs() < 1e-6);
+    let cold = &outcomes_of(&Logits { values: vec![1.0, 0.0], draws: 1, classes: 2 }, 0.01)[0];
+    assert!(cold.classification.unwrap().confidence > 0.999 && cold.samples == 1);
+}
+
+#[test]
+fn another_comparison_is_refused_and_names_what_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Comparison::open(dir.path(), settings()).unwrap());
+    drop(Comparison::open(dir.path(), settings()).unwrap());
+    let other = Settings { epochs: 5, ..settings() };
+    let error = Comparison::open(dir.path(), other).unwrap_err().to_string();
+    assert!(error.contains("epochs 4 (now 5)"), "{error}");
+    assert!(Comparison::existing(&dir.path().join("none")).is_err());
+    let error = Comparison::existing(dir.path()).unwrap().net(Method::Stf, 3).unwrap_err().to_string();
+    assert!(error.contains("stf compare --methods stf"), "{error}");
+}

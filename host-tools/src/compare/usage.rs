@@ -1,0 +1,73 @@
+//! What a piece of work took of the machine: time, processor time, and memory on top of what was there.
+
+use std::fs;
+use std::time::Instant;
+
+/// Clock ticks of a second in `/proc`: `USER_HZ`, 100 on every Linux.
+const TICKS: f64 = 100.0;
+
+/// What a piece of work took.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Usage {
+    /// Seconds on the wall clock.
+    pub seconds: f64,
+    /// Seconds of all threads on a processor; `None` where the system does not say.
+    pub cpu_seconds: Option<f64>,
+    /// Greatest resident size less the size at the start, bytes; `None` where the system does not say.
+    pub memory_bytes: Option<u64>,
+}
+
+/// Measures `work`.
+pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Usage) {
+    let (before, resident) = (cpu_seconds(), start_peak());
+    let started = Instant::now();
+    let result = work();
+    let usage = Usage {
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: cpu_seconds().zip(before).map(|(after, before)| after - before),
+        memory_bytes: field("VmHWM:").zip(resident).map(|(peak, before)| peak.saturating_sub(before)),
+    };
+    (result, usage)
+}
+
+/// Processor time of this process so far.
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is the program's name in brackets, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS)
+}
+
+/// Starts the peak of the resident size anew, and says where it starts.
+fn start_peak() -> Option<u64> {
+    fs::write("/proc/self/clear_refs", "5").ok()?;
+    field("VmRSS:")
+}
+
+fn field(name: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_seen() {
+        let (sum, usage) = measure(|| {
+            let used = vec![1u8; 48 << 20];
+            let started = Instant::now();
+            let mut sum = 0u64;
+            while started.elapsed().as_millis() < 60 {
+                sum += used.iter().step_by(64).map(|&b| u64::from(b)).sum::<u64>();
+            }
+            sum
+        });
+        assert!(sum > 0 && usage.seconds >= 0.06 && usage.cpu_seconds.unwrap() > 0.0);
+        assert!(usage.memory_bytes.is_none_or(|bytes| bytes > 40 << 20), "{usage:?}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Reading the artifact again now and then: flash that wears out, or RAM that holds the file.
+
+use super::input::PredictError;
+use super::predictor::Predictor;
+use crate::artifact::Model;
+
+/// When the artifact is read again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Recheck {
+    /// Predictions from one time to the next; 0 for never.
+    every: u32,
+    /// Predictions until the next time.
+    left: u32,
+}
+
+impl Recheck {
+    /// Reads the artifact if its time has come. One that was found damaged is read before each prediction
+    /// from then on.
+    pub(super) fn before_prediction(&mut self, model: &Model<'_>) -> Result<(), PredictError> {
+        if self.every == 0 {
+            return Ok(());
+        }
+        if self.left == 0 {
+            model.recheck().map_err(|_| PredictError::Damaged)?;
+            self.left = self.every;
+        }
+        self.left -= 1;
+        Ok(())
+    }
+}
+
+impl Predictor<'_, '_> {
+    /// Reads the whole artifact again before the next prediction and then before every `predictions`-th
+    /// one; 0, as at the start, for never. A damaged artifact makes the prediction
+    /// [`PredictError::Damaged`].
+    ///
+    /// It costs one pass over the file (see [`Model::recheck`]) each time. Damage between two such times
+    /// can change results, and nothing else.
+    pub fn recheck_every(&mut self, predictions: u32) {
+        self.recheck = Recheck { every: predictions, left: 0 };
+    }
+}
