@@ -19,8 +19,8 @@ mod inspect_facts;
 mod optima;
 mod predict;
 mod predict_float;
-mod report;
 mod privacy;
+mod report;
 mod sign;
 mod train;
 
