@@ -2,6 +2,7 @@
 //!
 //! `STF_MODEL`: the artifact. `STF_INPUTS`: raw bytes of test inputs, one after another (may be unset:
 //! none). `STF_BOARD`: a file of `boards/`. `STF_SAMPLES` (0: the mean; `adaptive`: by the artifact's rule) and `STF_SEED`.
+//! `STF_OPERATORS`: those of the `model` alone, or `all`. `STF_LOAD`: `embedded`, or `checked` on the device too.
 //! `STF_GOLDEN`: folder of the models of the program `golden` (may be unset: none).
 
 #[path = "build_golden.rs"]
@@ -41,10 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("inputs.bin"), inputs)?;
     let config = config()?;
     let mut constants = constants(&model, &config)?;
+    let all_operators = choice("STF_OPERATORS", ["model", "all"])?;
+    let checked = choice("STF_LOAD", ["embedded", "checked"])?;
     constants += &format!(
-        "/// Bytes of all inputs.
-pub const INPUT_BYTES: usize = {input_bytes};
-"
+        "/// Bytes of all inputs.\npub const INPUT_BYTES: usize = {input_bytes};\n\
+         /// Whether every operator is linked.\nconst ALL_OPERATORS: bool = {all_operators};\n\
+         /// Whether the device checks the model.\nconst CHECKED: bool = {checked};\n"
     );
     fs::write(out.join("constants.rs"), constants)?;
     golden::write(&out, &setting("STF_GOLDEN", ""), &config)?;
@@ -95,6 +98,15 @@ fn constants(model: &Model<'_>, config: &Config) -> Result<String, Box<dyn Error
          pub const FRAME_BYTES: usize = {frame};\n",
         config.antithetic, config.tile, config.cache_mean
     ))
+}
+
+/// Whether a setting is the second of two words; the first is the default.
+fn choice(name: &str, [no, yes]: [&str; 2]) -> Result<bool, Box<dyn Error>> {
+    match setting(name, no) {
+        word if word == no => Ok(false),
+        word if word == yes => Ok(true),
+        word => Err(format!("{name}: found {word}, expected {no} or {yes}").into()),
+    }
 }
 
 fn setting(name: &str, default: &str) -> String {

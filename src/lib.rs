@@ -26,6 +26,7 @@ pub mod artifact;
 mod bayes;
 pub mod kernels;
 pub mod layers;
+mod names;
 pub mod number;
 pub mod predict;
 pub mod random;

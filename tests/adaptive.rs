@@ -151,7 +151,7 @@ fn settings_that_the_rule_does_not_cover_are_refused() {
     let refused = |file: &AlignedBytes, config: Config| {
         let model = Model::from_bytes(file).unwrap();
         match model.workspace_bytes(&config) {
-            Err(ConfigError::Adaptive { expected }) => expected,
+            Err(ConfigError::Adaptive { expected }) => expected.name(),
             other => panic!("{other:?}"),
         }
     };

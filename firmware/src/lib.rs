@@ -6,7 +6,8 @@ mod stack;
 pub mod uart;
 
 use cortex_m_semihosting::{debug, hprintln};
-use stf_bnn::Model;
+use stf_bnn::layers::Operators;
+use stf_bnn::{ArtifactError, Model};
 
 include!(concat!(env!("OUT_DIR"), "/constants.rs"));
 
@@ -14,6 +15,9 @@ pub use stack::stack_bytes;
 
 /// The artifact, in flash.
 pub static MODEL: &[u8] = stf_bnn::include_model!(concat!(env!("OUT_DIR"), "/model.stf"));
+
+/// What runs the artifact's layers: the linker drops the rest. `STF_OPERATORS=all` keeps every operator.
+pub static OPERATORS: Operators = if ALL_OPERATORS { *Operators::ALL } else { Operators::of(MODEL) };
 
 /// Test inputs, raw bytes one after another.
 pub static INPUTS: &[u8] = &ALIGNED_INPUTS.0;
@@ -28,14 +32,28 @@ static ALIGNED_INPUTS: Aligned<[u8; INPUT_BYTES]> =
 /// What this is, for `Hello`.
 pub const BUILD: &str = concat!("stf-firmware ", env!("CARGO_PKG_VERSION"), " ", env!("STF_BOARD"));
 
-/// Checks the embedded model, and that the constants were computed from it.
+/// The artifact's model, which `build.rs` checked.
+static EMBEDDED: Model<'static> = match Model::embedded(MODEL) {
+    Some(model) => model,
+    None => panic!("STF_MODEL is no artifact"),
+};
+
+/// Memory for a model that is checked on the device.
+pub type Place = Result<Model<'static>, ArtifactError>;
+
+/// Nothing in it yet.
+pub const EMPTY: Place = Err(ArtifactError::Unsigned);
+
+/// The embedded model. With `STF_LOAD=checked` the device checks the artifact itself, as it has to for one
+/// that comes from elsewhere.
 #[must_use]
-pub fn model() -> Model<'static> {
-    match Model::from_bytes(MODEL) {
-        Ok(model) if model.workspace_bytes(&CONFIG) == Ok(WORKSPACE_BYTES) => model,
-        Ok(_) => fail("the workspace's size is not the model's"),
-        Err(_) => fail("the embedded model is damaged"),
+#[inline(always)]
+pub fn model(place: &mut Place) -> Option<&Model<'static>> {
+    if !CHECKED {
+        return Some(&EMBEDDED);
     }
+    *place = Model::from_bytes(core::hint::black_box(MODEL));
+    place.as_ref().ok()
 }
 
 /// Marks the start of what an instruction counter in the emulator should count: an instruction that does

@@ -7,230 +7,290 @@ mod flow;
 
 use super::Model;
 use super::error::{ArtifactError, Place};
-use super::manifest::{Clamp, Layer, Manifest, Tensor, Window};
+use super::geometry::WindowError;
+use super::manifest::{Layer, Tensor, Window};
+use super::names::{Field, Rule};
 
 /// Most layers of a model.
-const MAX_LAYERS: u16 = 1024;
+const MAX_LAYERS: u32 = 1024;
 
 /// Greatest multiplier: with it a product of accumulators stays far from infinity.
 const MAX_MULTIPLIER: f32 = 4_294_967_296.0;
 
 /// Most elements under a pooling window, so that a sum of 9-bit values fits an i32.
-const MAX_POOL: i64 = (i32::MAX / 255) as i64;
+const MAX_POOL: u32 = (i32::MAX / 255) as u32;
 
-type Result<T = ()> = core::result::Result<T, ArtifactError>;
-
-/// Where the checks stand: makes errors that name layer and field.
+/// A check failed; what is wrong is in the [`At`]. It carries nothing, so that handing it on is one branch.
 #[derive(Debug, Clone, Copy)]
-struct At(Option<u16>);
+struct Stop;
 
-impl At {
-    fn place(self, field: &'static str) -> Place {
-        Place { layer: self.0, field }
+type Result<T = ()> = core::result::Result<T, Stop>;
+
+/// Where the checks of a model stand, and what the first that failed found.
+#[derive(Debug)]
+struct At<'c, 'm> {
+    model: &'c Model<'m>,
+    layer: Option<u16>,
+    error: Option<ArtifactError>,
+}
+
+impl At<'_, '_> {
+    fn place(&self, field: Field) -> Place {
+        Place { layer: self.layer, field }
     }
 
-    fn equal(self, field: &'static str, found: u64, expected: u64) -> Result {
+    #[cold]
+    #[inline(never)]
+    fn fail(&mut self, error: ArtifactError) -> Result {
+        self.error = Some(error);
+        Err(Stop)
+    }
+
+    #[inline(never)]
+    fn equal(&mut self, field: Field, found: u32, expected: u32) -> Result {
         if found == expected {
             return Ok(());
         }
-        let [found, expected] = [found, expected].map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        Err(ArtifactError::Mismatch { at: self.place(field), found, expected })
+        let (found, expected) = (found.into(), expected.into());
+        self.fail(ArtifactError::Mismatch { at: self.place(field), found, expected })
     }
 
-    fn range(self, field: &'static str, found: i64, min: i64, max: i64) -> Result {
+    #[inline(never)]
+    fn signed_range(&mut self, field: Field, found: i64, min: i64, max: i64) -> Result {
         if (min..=max).contains(&found) {
             return Ok(());
         }
-        Err(ArtifactError::Range { at: self.place(field), found, min, max })
+        self.fail(ArtifactError::Range { at: self.place(field), found, min, max })
     }
 
-    fn rule(self, field: &'static str, holds: bool, expected: &'static str) -> Result {
-        if holds { Ok(()) } else { Err(ArtifactError::Rule { at: self.place(field), expected }) }
+    #[inline(never)]
+    fn range(&mut self, field: Field, found: u32, min: u32, max: u32) -> Result {
+        self.signed_range(field, found.into(), min.into(), max.into())
     }
 
-    fn float(self, field: &'static str, found: f32, holds: bool, expected: &'static str) -> Result {
-        if holds { Ok(()) } else { Err(ArtifactError::Float { at: self.place(field), found, expected }) }
+    #[inline(never)]
+    fn rule(&mut self, field: Field, holds: bool, expected: Rule) -> Result {
+        if holds {
+            return Ok(());
+        }
+        self.fail(ArtifactError::Rule { at: self.place(field), expected })
+    }
+
+    #[inline(never)]
+    fn float(&mut self, field: Field, found: f32, holds: bool, expected: Rule) -> Result {
+        if holds {
+            return Ok(());
+        }
+        self.fail(ArtifactError::Float { at: self.place(field), found, expected })
     }
 
     /// Subnormals are refused because some targets flush them to zero.
-    fn positive(self, field: &'static str, x: f32) -> Result {
+    #[inline(never)]
+    fn positive(&mut self, field: Field, x: f32) -> Result {
         let holds = x.is_normal() && x > 0.0 && x <= MAX_MULTIPLIER;
-        self.float(field, x, holds, "a normal positive number up to 2^32")
+        self.float(field, x, holds, Rule::Positive)
     }
 
-    fn finite(self, field: &'static str, x: f32) -> Result {
-        self.float(field, x, x.is_finite(), "a finite number")
+    #[inline(never)]
+    fn finite(&mut self, field: Field, x: f32) -> Result {
+        self.float(field, x, x.is_finite(), Rule::Finite)
     }
 }
 
-/// Decodes the head of the manifest; returns it with the bytes of the layers.
-pub(super) fn decode_manifest(bytes: &[u8]) -> Result<(Manifest<'_>, &[u8])> {
-    postcard::take_from_bytes(bytes)
-        .map_err(|_| ArtifactError::Undecodable { at: At(None).place("manifest") })
-}
+/// A check of facts that not every program reads.
+pub(super) struct Facts(fn(&mut At<'_, '_>) -> Result);
+
+/// That of what was fitted after quantization, but for the adaptive rule.
+pub(super) const FACTS: Facts = Facts(facts::check);
 
 /// Checks everything that the header's checks left open.
-pub(super) fn check(model: &Model<'_>) -> Result {
-    check_head(model)?;
-    blobs::check_input(model)?;
-    let count = decode_all(model)?;
-    for (index, layer) in model.layers().enumerate() {
-        let at = At(Some(index as u16));
-        check_layer(model, at, &layer, index + 1 == usize::from(count))?;
-        flow::check(model, at, index, &layer)?;
-        blobs::check_layer(model, at, &layer)?;
-    }
-    blobs::check_posterior(model)?;
-    adaptive::check(model)?;
-    facts::check(model)
+#[inline(never)]
+pub(super) fn check(model: &Model<'_>, facts: Option<Facts>) -> core::result::Result<(), ArtifactError> {
+    let mut at = At { model, layer: None, error: None };
+    let done = check_all(&mut at).and_then(|()| facts.map_or(Ok(()), |Facts(check)| check(&mut at)));
+    // There always is an error.
+    done.map_err(|Stop| at.error.unwrap_or(ArtifactError::Unsigned))
 }
 
-fn check_head(model: &Model<'_>) -> Result {
-    let at = At(None);
-    let manifest = model.manifest();
-    at.range("layer_count", manifest.layer_count.into(), 1, MAX_LAYERS.into())?;
-    at.range("outputs", manifest.outputs.into(), 1, u16::MAX.into())?;
-    at.positive("temperature", manifest.temperature)?;
-    at.equal("input.tensor.offset", manifest.input.tensor.offset.into(), 0)?;
-    check_tensor(at, "input.tensor", &manifest.input.tensor, u32::MAX)?;
+#[inline(never)]
+fn check_all(at: &mut At<'_, '_>) -> Result {
+    check_head(at)?;
+    blobs::check_input(at)?;
+    let count = decode_all(at)?;
+    for (index, layer) in at.model.layers().enumerate() {
+        at.layer = Some(index as u16);
+        check_layer(at, &layer, index + 1 == usize::from(count))?;
+        flow::check(at, index, &layer)?;
+        blobs::check_layer(at, &layer)?;
+    }
+    at.layer = None;
+    blobs::check_posterior(at)?;
+    adaptive::check(at)
+}
+
+#[inline(never)]
+fn check_head(at: &mut At<'_, '_>) -> Result {
+    let manifest = at.model.manifest();
+    at.range(Field::LayerCount, manifest.layer_count.into(), 1, MAX_LAYERS)?;
+    at.range(Field::Outputs, manifest.outputs.into(), 1, u16::MAX.into())?;
+    at.positive(Field::Temperature, manifest.temperature)?;
+    at.equal(Field::InputTensorOffset, manifest.input.tensor.offset, 0)?;
+    check_tensor(at, Field::InputTensor, &manifest.input.tensor, u32::MAX)?;
     if !manifest.class_names.is_empty() {
-        let names = manifest.class_names.bytes().filter(|&byte| byte == b'\n').count() as u64 + 1;
-        at.equal("class_names", names, manifest.outputs.into())?;
+        let names = manifest.class_names.bytes().filter(|&byte| byte == b'\n').count() as u32 + 1;
+        at.equal(Field::ClassNames, names, manifest.outputs.into())?;
     }
     Ok(())
 }
 
 /// Every layer decodes, and no byte is left over.
-fn decode_all(model: &Model<'_>) -> Result<u16> {
-    let count = model.manifest().layer_count;
-    let mut layers = model.layers();
+#[inline(never)]
+fn decode_all(at: &mut At<'_, '_>) -> Result<u16> {
+    let count = at.model.manifest().layer_count;
+    let mut layers = at.model.layers();
     for index in 0..count {
         if layers.next().is_none() {
-            return Err(ArtifactError::Undecodable { at: At(Some(index)).place("layer") });
+            at.layer = Some(index);
+            at.fail(ArtifactError::Undecodable { at: at.place(Field::Layer) })?;
         }
     }
-    At(None).equal("bytes behind the last layer", layers.rest().len() as u64, 0)?;
+    at.equal(Field::BytesBehindTheLastLayer, layers.rest().len() as u32, 0)?;
     Ok(count)
 }
 
-fn check_tensor(at: At, field: &'static str, tensor: &Tensor, arena: u32) -> Result {
-    at.rule(field, !tensor.is_empty(), "no dimension of 0")?;
+#[inline(never)]
+fn check_tensor(at: &mut At<'_, '_>, field: Field, tensor: &Tensor, arena: u32) -> Result {
+    at.rule(field, !tensor.is_empty(), Rule::NotEmpty)?;
     at.positive(field, tensor.scale)?;
-    let end = tensor.len().saturating_add(tensor.offset.into());
-    at.range(field, i64::try_from(end).unwrap_or(i64::MAX), 1, arena.into())
+    // Below 2^49.
+    let end = tensor.len() + u64::from(tensor.offset);
+    at.signed_range(field, end as i64, 1, arena.into())
 }
 
-fn same_quantization(at: At, field: &'static str, a: &Tensor, b: &Tensor) -> Result {
+#[inline(never)]
+fn same_quantization(at: &mut At<'_, '_>, field: Field, a: &Tensor, b: &Tensor) -> Result {
     let same = a.scale.to_bits() == b.scale.to_bits() && a.zero_point == b.zero_point;
-    at.rule(field, same, "scale and zero_point of the input")
+    at.rule(field, same, Rule::SameQuantization)
 }
 
-fn check_clamp(at: At, clamp: Clamp) -> Result {
-    at.range("clamp.min", clamp.min.into(), i8::MIN.into(), clamp.max.into())
-}
-
-fn check_window(at: At, window: Window, input: &Tensor, output: &Tensor) -> Result {
-    window.check(input, output).map_err(|e| ArtifactError::Range {
-        at: at.place(e.field),
-        found: e.found,
-        min: e.min,
-        max: e.max,
-    })
-}
-
-fn check_layer(model: &Model<'_>, at: At, layer: &Layer, last: bool) -> Result {
-    let arena = model.manifest().arena_bytes;
-    let outputs = u64::from(model.manifest().outputs);
-    at.rule("layer", layer.output().is_none() == last, "one output layer, at the end")?;
-    let input = layer.input();
-    // Layer 0 reads the network's input, which is in no arena: `flow` holds it against the manifest.
-    check_tensor(at, "input", &input, if at.0 == Some(0) { u32::MAX } else { arena })?;
-    if let Some(output) = layer.output() {
-        check_tensor(at, "output", &output, arena)?;
-        if let Some(window) = layer.window() {
-            check_window(at, window, &input, &output)?;
+#[inline(never)]
+fn check_window(at: &mut At<'_, '_>, window: Window, input: &Tensor, output: &Tensor) -> Result {
+    match window.check(input, output) {
+        Ok(()) => Ok(()),
+        Err(WindowError { field, found, min, max }) => {
+            at.fail(ArtifactError::Range { at: at.place(field), found, min, max })
         }
     }
+}
+
+#[inline(never)]
+fn check_layer(at: &mut At<'_, '_>, layer: &Layer, last: bool) -> Result {
+    let arena = at.model.manifest().arena_bytes;
+    let outputs = u32::from(at.model.manifest().outputs);
+    let (input, second, output) = layer.tensors();
+    at.rule(Field::Layer, output.is_none() == last, Rule::OneOutputLayer)?;
+    // Layer 0 reads the network's input, which is in no arena: `flow` holds it against the manifest.
+    check_tensor(at, Field::Input, input, if at.layer == Some(0) { u32::MAX } else { arena })?;
+    if let Some(b) = second {
+        check_tensor(at, Field::SecondInput, b, arena)?;
+    }
+    let Some(output) = output else {
+        return match layer {
+            Layer::DenseOutput { weights, .. } => {
+                at.equal(Field::WeightsBiasLen, weights.bias.len, outputs * 4)
+            }
+            // The arena's bound, just checked.
+            _ => at.equal(Field::Input, input.len() as u32, outputs),
+        };
+    };
+    check_tensor(at, Field::Output, output, arena)?;
+    if let Some(window) = layer.window() {
+        check_window(at, window, input, output)?;
+    }
+    if let Some(clamp) = layer.clamp() {
+        at.signed_range(Field::ClampMin, clamp.min.into(), i8::MIN.into(), clamp.max.into())?;
+    }
+    check_kind(at, layer, [input, second.unwrap_or(input), output])
+}
+
+/// What holds for some kinds of layers; `b` is the input where there is no second one.
+#[inline(never)]
+fn check_kind(at: &mut At<'_, '_>, layer: &Layer, [input, b, output]: [&Tensor; 3]) -> Result {
     match layer {
-        Layer::Conv2d { clamp, .. } => check_clamp(at, *clamp),
-        Layer::DepthwiseConv2d { output, clamp, .. } => {
-            at.equal("output.channels", output.channels.into(), input.channels.into())?;
-            check_clamp(at, *clamp)
+        Layer::Conv2d { .. } | Layer::DenseOutput { .. } | Layer::Dequantize { .. } => Ok(()),
+        Layer::DepthwiseConv2d { .. } => same_channels(at, output, input),
+        Layer::Dense { .. } => {
+            at.equal(Field::OutputHeight, output.height.into(), 1)?;
+            at.equal(Field::OutputWidth, output.width.into(), 1)
         }
-        Layer::Dense { output, clamp, .. } => {
-            at.equal("output.height", output.height.into(), 1)?;
-            at.equal("output.width", output.width.into(), 1)?;
-            check_clamp(at, *clamp)
+        Layer::MaxPool { .. } => {
+            same_channels(at, output, input)?;
+            same_quantization(at, Field::Output, output, input)
         }
-        Layer::MaxPool { output, .. } => {
-            at.equal("output.channels", output.channels.into(), input.channels.into())?;
-            same_quantization(at, "output", output, &input)
+        Layer::AvgPool { window, .. } => {
+            same_channels(at, output, input)?;
+            at.range(Field::WindowKernel, window.area(), 1, MAX_POOL)?;
+            at.positive(Field::OutputScale, window.area() as f32 * output.scale)?;
+            at.positive(Field::InputScaleByOutputScale, input.scale / output.scale)
         }
-        Layer::AvgPool { output, window, clamp, .. } => {
-            at.equal("output.channels", output.channels.into(), input.channels.into())?;
-            at.range("window.kernel", window.area().into(), 1, MAX_POOL)?;
-            at.positive("output.scale", window.area() as f32 * output.scale)?;
-            at.positive("input.scale / output.scale", input.scale / output.scale)?;
-            check_clamp(at, *clamp)
+        Layer::Add { multiplier_a, multiplier_b, .. } | Layer::Sub { multiplier_a, multiplier_b, .. } => {
+            same_shape(at, Field::SecondInput, b, input)?;
+            same_shape(at, Field::Output, output, input)?;
+            check_two(at, *multiplier_a, *multiplier_b)
         }
-        Layer::Add { b, output, multiplier_a, multiplier_b, clamp, .. }
-        | Layer::Sub { b, output, multiplier_a, multiplier_b, clamp, .. } => {
-            check_tensor(at, "b", b, arena)?;
-            same_shape(at, "b", b, &input)?;
-            same_shape(at, "output", output, &input)?;
-            at.positive("multiplier_a", *multiplier_a)?;
-            at.positive("multiplier_b", *multiplier_b)?;
-            check_clamp(at, *clamp)
-        }
-        Layer::Lookup { output, .. } => same_shape(at, "output", output, &input),
-        Layer::DenseOutput { weights, .. } => {
-            at.equal("weights.bias.len", weights.bias.len.into(), outputs * 4)
-        }
-        Layer::Mul { b, output, multiplier, clamp, .. } => {
-            check_tensor(at, "b", b, arena)?;
+        Layer::Lookup { .. } => same_shape(at, Field::Output, output, input),
+        Layer::Mul { multiplier, .. } => {
             let per_channel = (b.height, b.width, b.channels) == (1, 1, input.channels);
             if !per_channel {
-                same_shape(at, "b", b, &input)?;
+                same_shape(at, Field::SecondInput, b, input)?;
             }
-            same_shape(at, "output", output, &input)?;
-            at.positive("multiplier", *multiplier)?;
-            check_clamp(at, *clamp)
+            same_shape(at, Field::Output, output, input)?;
+            at.positive(Field::Multiplier, *multiplier)
         }
-        Layer::Concat { b, output, axis, multiplier_a, multiplier_b, clamp, .. } => {
-            check_tensor(at, "b", b, arena)?;
-            check_joined(at, *axis, [&input, b, output])?;
-            at.positive("multiplier_a", *multiplier_a)?;
-            at.positive("multiplier_b", *multiplier_b)?;
-            check_clamp(at, *clamp)
+        Layer::Concat { axis, multiplier_a, multiplier_b, .. } => {
+            check_joined(at, *axis, [input, b, output])?;
+            check_two(at, *multiplier_a, *multiplier_b)
         }
-        Layer::Pad { output, begin, .. } => {
-            at.equal("output.channels", output.channels.into(), input.channels.into())?;
+        Layer::Pad { begin, .. } => {
+            same_channels(at, output, input)?;
             let room = [(output.height, input.height), (output.width, input.width)];
             for ((output, input), begin) in room.into_iter().zip(*begin) {
-                let least = i64::from(input) + i64::from(begin);
-                at.range("output height and width", output.into(), least, u16::MAX.into())?;
+                let least = u32::from(input) + u32::from(begin);
+                at.range(Field::OutputHeightAndWidth, output.into(), least, u16::MAX.into())?;
             }
-            same_quantization(at, "output", output, &input)
+            same_quantization(at, Field::Output, output, input)
         }
-        Layer::Dequantize { .. } => at.equal("input", input.len(), outputs),
     }
+}
+
+#[inline(never)]
+fn check_two(at: &mut At<'_, '_>, multiplier_a: f32, multiplier_b: f32) -> Result {
+    at.positive(Field::MultiplierA, multiplier_a)?;
+    at.positive(Field::MultiplierB, multiplier_b)
+}
+
+#[inline(never)]
+fn same_channels(at: &mut At<'_, '_>, output: &Tensor, input: &Tensor) -> Result {
+    at.equal(Field::OutputChannels, output.channels.into(), input.channels.into())
 }
 
 /// Two tensors joined along an axis: the sizes add up there and agree elsewhere.
-fn check_joined(at: At, axis: u8, tensors: [&Tensor; 3]) -> Result {
-    at.range("axis", axis.into(), 0, 2)?;
+#[inline(never)]
+fn check_joined(at: &mut At<'_, '_>, axis: u8, tensors: [&Tensor; 3]) -> Result {
+    at.range(Field::Axis, axis.into(), 0, 2)?;
     let [a, b, y] = tensors.map(|t| [t.height, t.width, t.channels].map(u32::from));
     for (i, ((a, b), y)) in a.into_iter().zip(b).zip(y).enumerate() {
         let joined = i == usize::from(axis);
         if !joined {
-            at.equal("b", b.into(), a.into())?;
+            at.equal(Field::SecondInput, b, a)?;
         }
-        at.equal("output", y.into(), if joined { (a + b).into() } else { a.into() })?;
+        at.equal(Field::Output, y, if joined { a + b } else { a })?;
     }
     Ok(())
 }
 
-fn same_shape(at: At, field: &'static str, a: &Tensor, b: &Tensor) -> Result {
+#[inline(never)]
+fn same_shape(at: &mut At<'_, '_>, field: Field, a: &Tensor, b: &Tensor) -> Result {
     let same = (a.height, a.width, a.channels) == (b.height, b.width, b.channels);
-    at.rule(field, same, "the shape of the first input")
+    at.rule(field, same, Rule::SameShape)
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with an artifact, by field.
 
+use super::names::{Field, Rule};
 use core::fmt;
 
 /// A field of the manifest: of the head, or of one layer.
@@ -8,8 +9,8 @@ use core::fmt;
 pub struct Place {
     /// Index of the layer; `None` for the head of the manifest.
     pub layer: Option<u16>,
-    /// Path of the field, in the names of [`super::manifest`].
-    pub field: &'static str,
+    /// The field.
+    pub field: Field,
 }
 
 impl fmt::Display for Place {
@@ -109,14 +110,14 @@ pub enum ArtifactError {
         /// Its value.
         found: f32,
         /// The range, in words.
-        expected: &'static str,
+        expected: Rule,
     },
     /// The layers do not fit together.
     Rule {
         /// The field.
         at: Place,
         /// What should hold.
-        expected: &'static str,
+        expected: Rule,
     },
 }
 

@@ -1,18 +1,24 @@
 //! What a window reads: derived padding, and whether it always reads something.
 
 use super::manifest::{Layer, Tensor, Window};
+use super::names::Field;
 
 /// What is wrong with a window, by field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowError {
     /// The field of the layer.
-    pub field: &'static str,
+    pub field: Field,
     /// Its value.
     pub found: i64,
     /// Least allowed value.
     pub min: i64,
     /// Greatest allowed value.
     pub max: i64,
+}
+
+#[inline(never)]
+fn range(field: Field, found: i64, min: i64, max: i64) -> Result<(), WindowError> {
+    if (min..=max).contains(&found) { Ok(()) } else { Err(WindowError { field, found, min, max }) }
 }
 
 /// One axis of a window over an input.
@@ -30,14 +36,14 @@ impl Axis {
     /// Whether the window at output position `at` reads an element that is no padding.
     fn reads(&self, at: i64) -> bool {
         let start = at * self.stride - self.pad;
-        let first = if start < 0 { (-start + self.dilation - 1) / self.dilation } else { 0 };
+        // Above -2^16, as the padding; a 64-bit division would be a library's.
+        let before = start.min(0).unsigned_abs() as u32;
+        let first = i64::from(before.div_ceil((self.dilation as u32).max(1)));
         first < self.kernel && start + first * self.dilation < self.input
     }
 
+    #[inline(never)]
     fn check(&self, fields: &Fields) -> Result<(), WindowError> {
-        let range = |field, found, min, max| {
-            if (min..=max).contains(&found) { Ok(()) } else { Err(WindowError { field, found, min, max }) }
-        };
         range(fields.kernel, self.kernel, 1, i64::from(u16::MAX))?;
         range(fields.stride, self.stride, 1, i64::from(u16::MAX))?;
         range(fields.dilation, self.dilation, 1, i64::from(u16::MAX))?;
@@ -55,30 +61,30 @@ impl Axis {
 
 /// Names of one axis's fields.
 struct Fields {
-    kernel: &'static str,
-    stride: &'static str,
-    dilation: &'static str,
-    pad: &'static str,
-    output: &'static str,
-    empty: &'static str,
+    kernel: Field,
+    stride: Field,
+    dilation: Field,
+    pad: Field,
+    output: Field,
+    empty: Field,
 }
 
 const FIELDS: [Fields; 2] = [
     Fields {
-        kernel: "window.kernel[0]",
-        stride: "window.stride[0]",
-        dilation: "window.dilation[0]",
-        pad: "window.pad[0]",
-        output: "padding below that output.height needs",
-        empty: "first output row whose window reads only padding",
+        kernel: Field::WindowKernel0,
+        stride: Field::WindowStride0,
+        dilation: Field::WindowDilation0,
+        pad: Field::WindowPad0,
+        output: Field::PaddingBelow,
+        empty: Field::RowOfPadding,
     },
     Fields {
-        kernel: "window.kernel[1]",
-        stride: "window.stride[1]",
-        dilation: "window.dilation[1]",
-        pad: "window.pad[1]",
-        output: "padding right that output.width needs",
-        empty: "first output column whose window reads only padding",
+        kernel: Field::WindowKernel1,
+        stride: Field::WindowStride1,
+        dilation: Field::WindowDilation1,
+        pad: Field::WindowPad1,
+        output: Field::PaddingRight,
+        empty: Field::ColumnOfPadding,
     },
 ];
 
@@ -114,7 +120,7 @@ impl Window {
 impl Layer {
     /// The layer's window, if it has one.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub const fn window(&self) -> Option<Window> {
         match *self {
             Self::Conv2d { window, .. }
             | Self::DepthwiseConv2d { window, .. }
@@ -123,4 +129,32 @@ impl Layer {
             _ => None,
         }
     }
+}
+
+/// What the kernels of a device take for granted of a layer, without looking at a blob: tensors are not empty
+/// and lie within the arena, windows move. A part of the check, for constants.
+pub(super) const fn has_places(layer: &Layer, first: bool, arena: u32) -> bool {
+    let (input, second, output) = layer.tensors();
+    let bound = if first { u32::MAX } else { arena };
+    if !lies_within(input, bound) {
+        return false;
+    }
+    if let Some(second) = second
+        && !lies_within(second, arena)
+    {
+        return false;
+    }
+    if let Some(output) = output
+        && !lies_within(output, arena)
+    {
+        return false;
+    }
+    let Some(Window { kernel: [a, b], stride: [c, d], dilation: [e, f], .. }) = layer.window() else {
+        return true;
+    };
+    a > 0 && b > 0 && c > 0 && d > 0 && e > 0 && f > 0
+}
+
+const fn lies_within(tensor: &Tensor, arena: u32) -> bool {
+    !tensor.is_empty() && tensor.offset as u64 + tensor.len() <= arena as u64
 }

@@ -2,6 +2,7 @@
 
 use super::crc::Crc32;
 use super::error::{ArtifactError, Place};
+use super::names::Field;
 
 /// Alignment in bytes of the file in memory, of the blob section in the file and of every blob.
 pub const ALIGNMENT: usize = 16;
@@ -89,6 +90,33 @@ pub(super) fn seal(file: &mut [u8]) {
     file[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Cuts a file that was checked before into its sections; `None` if it is none. Checks magic, version and
+/// lengths, not the checksum.
+pub(super) const fn cut(file: &[u8]) -> Option<Sections<'_>> {
+    let Some((header, _)) = file.split_first_chunk::<HEADER_BYTES>() else { return None };
+    let words = header.as_chunks::<4>().0;
+    let found = [words[0][0], words[0][1], words[0][2], words[0][3], words[1][0], words[1][1]];
+    let [version_low, version_high] = VERSION.to_le_bytes();
+    let mut index = 0;
+    while index < found.len() {
+        if found[index] != [MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], version_low, version_high][index] {
+            return None;
+        }
+        index += 1;
+    }
+    let (body, signature) = match (words[1][2], file.split_last_chunk()) {
+        (0, _) => (file, None),
+        (_, Some((body, signature))) => (body, Some(signature)),
+        _ => return None,
+    };
+    let manifest_len = u32::from_le_bytes(words[3]) as usize;
+    let offset = u32::from_le_bytes(words[4]) as usize;
+    let Some((head, blob)) = body.split_at_checked(offset) else { return None };
+    let Some((_, rest)) = head.split_at_checked(HEADER_BYTES) else { return None };
+    let Some((manifest, _)) = rest.split_at_checked(manifest_len) else { return None };
+    Some(Sections { file, manifest, blob, signature, release: u32::from_le_bytes(words[7]) })
+}
+
 /// Reads the header and cuts the file into its sections.
 pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
     let remainder = file.as_ptr().addr() % ALIGNMENT;
@@ -132,7 +160,7 @@ pub(super) fn decode(file: &[u8]) -> Result<Sections<'_>, ArtifactError> {
         };
         (body, Some(signature))
     } else if release != 0 {
-        let at = Place { layer: None, field: "release of an unsigned file" };
+        let at = Place { layer: None, field: Field::ReleaseOfUnsigned };
         return Err(ArtifactError::Mismatch { at, found: release.into(), expected: 0 });
     } else {
         (file, None)

@@ -40,13 +40,13 @@ pub struct Tensor {
 impl Tensor {
     /// Number of values, which is also the size in bytes. Cannot overflow a `u64`.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        u64::from(self.height) * u64::from(self.width) * u64::from(self.channels)
+    pub const fn len(&self) -> u64 {
+        self.height as u64 * self.width as u64 * self.channels as u64
     }
 
     /// Whether any dimension is zero. `check` refuses such tensors.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -397,4 +397,34 @@ pub struct Manifest<'a> {
     pub drift: Option<Drift>,
     /// Where it came from.
     pub provenance: Provenance<'a>,
+}
+
+impl Manifest<'_> {
+    /// What a manifest is decoded into: it is too large for a second copy on a device's stack.
+    pub(super) const EMPTY: Self = {
+        let none = Blob { offset: 0, len: 0 };
+        let tensor = Tensor { offset: 0, height: 0, width: 0, channels: 0, scale: 0.0, zero_point: 0 };
+        Self {
+            name: "",
+            task: Task::Classification,
+            input: InputSpec {
+                tensor,
+                mean: none,
+                multiplier: none,
+                layout: InputLayout::Nhwc,
+                channel_order: ChannelOrder::Same,
+            },
+            outputs: 0,
+            class_names: "",
+            arena_bytes: 0,
+            layer_count: 0,
+            posterior: None,
+            temperature: 0.0,
+            adaptive: None,
+            conformal: None,
+            abstention: None,
+            drift: None,
+            provenance: Provenance { tool: "", data: "", seed: 0, training: "" },
+        }
+    };
 }

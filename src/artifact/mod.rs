@@ -7,6 +7,7 @@ mod adaptive;
 mod aligned;
 mod check;
 mod crc;
+mod decode;
 mod error;
 mod facts;
 mod geometry;
@@ -14,6 +15,7 @@ mod header;
 mod layer;
 pub mod manifest;
 mod model;
+mod names;
 #[cfg(feature = "signature")]
 mod signature;
 #[cfg(feature = "alloc")]
@@ -26,11 +28,13 @@ pub use error::{ArtifactError, Place};
 pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
+pub use layer::Operator;
 pub use manifest::{
     Adaptive, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
     Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
+pub use names::{Field, Rule};
 #[cfg(all(feature = "alloc", feature = "signature"))]
 pub use signature::sign;
 #[cfg(feature = "signature")]

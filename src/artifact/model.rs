@@ -1,9 +1,12 @@
 //! A checked artifact.
 
-use super::check;
-use super::error::ArtifactError;
+use super::check::{self, Facts};
+use super::decode::Reader;
+use super::error::{ArtifactError, Place};
+use super::geometry::has_places;
 use super::header::{self, Sections};
 use super::manifest::{Blob, Layer, Manifest};
+use super::names::Field;
 
 /// A network whose bytes are proven consistent; it borrows them and copies nothing but the head of
 /// the manifest.
@@ -16,6 +19,7 @@ pub struct Model<'a> {
     layers: &'a [u8],
     blob: &'a [u8],
     signed: bool,
+    checked: bool,
     release: u32,
     macs: u64,
     weight_bytes: u64,
@@ -33,9 +37,10 @@ impl Iterator for Layers<'_> {
 
     fn next(&mut self) -> Option<Layer> {
         self.remaining = self.remaining.checked_sub(1)?;
-        let (layer, rest) = postcard::take_from_bytes(self.rest).ok()?;
-        self.rest = rest;
-        Some(layer)
+        let mut reader = Reader::new(self.rest);
+        let layer = reader.layer();
+        self.rest = reader.rest();
+        (!reader.failed()).then_some(layer)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -67,30 +72,131 @@ impl<'a> Model<'a> {
     // A frame of its own: its stack is free again when the model predicts.
     #[inline(never)]
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
-        Self::from_sections(header::decode(bytes)?)
+        Self::from_sections(&header::decode(bytes)?, Some(check::FACTS))
     }
 
-    /// Checks what lies behind the header.
-    pub(super) fn from_sections(sections: Sections<'a>) -> Result<Self, ArtifactError> {
-        let (manifest, layers) = check::decode_manifest(sections.manifest)?;
-        let mut model = Self {
-            manifest,
+    /// As [`Self::from_bytes`], for a program that predicts and does nothing more: prediction sets, abstention
+    /// and the drift monitor are left out, checks included, and take no flash. The manifest has `None` for
+    /// each.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`].
+    #[inline(never)]
+    pub fn to_predict(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
+        Self::from_sections(&header::decode(bytes)?, None)
+    }
+
+    /// A model that is compiled into the program and was **checked when the program was built**, by
+    /// [`Self::from_bytes`] in its `build.rs` or by `stf inspect`: here only the encoding is checked again, and
+    /// that tensors have their places. `None` if these bytes are no artifact.
+    ///
+    /// In a constant it costs a device no code for loading and no memory:
+    ///
+    /// ```
+    /// # use stf_bnn::Model;
+    /// # const BYTES: &[u8] = &[];
+    /// static MODEL: Option<Model<'_>> = Model::embedded(BYTES); // an `include_model!`
+    /// ```
+    ///
+    /// What a file that was never checked does: its predictions may mean nothing, be refused as
+    /// [`Inconsistent`](crate::PredictError::Inconsistent), or panic. It cannot make them unsafe: with `std`, whose
+    /// kernels trust shapes, a predictor checks the model after all.
+    #[must_use]
+    pub const fn embedded(bytes: &'a [u8]) -> Option<Self> {
+        let Some(sections) = header::cut(bytes) else { return None };
+        let mut model = Self::new(&sections);
+        if model.decode(sections.manifest).is_none() || model.manifest.input.tensor.is_empty() {
+            return None;
+        }
+        let mut index = 0;
+        while index < model.layer_count() {
+            if !has_places(&model.layer(index), index == 0, model.manifest.arena_bytes) {
+                return None;
+            }
+            index += 1;
+        }
+        Some(model)
+    }
+
+    /// Whether every byte was checked; checks them now if not.
+    pub(crate) fn checked(&self) -> bool {
+        self.checked || check::check(self, Some(check::FACTS)).is_ok()
+    }
+
+    const fn new(sections: &Sections<'a>) -> Self {
+        Self {
+            manifest: Manifest::EMPTY,
             file: sections.file,
-            layers,
+            layers: &[],
             blob: sections.blob,
             signed: sections.signature.is_some(),
+            checked: false,
             release: sections.release,
             macs: 0,
             weight_bytes: 0,
-        };
-        check::check(&model)?;
-        model.macs = model.layers().map(|layer| layer.macs()).sum();
-        model.weight_bytes = model
-            .layers()
-            .filter_map(|layer| layer.weights())
-            .map(|w| u64::from(w.values.len) + u64::from(w.bias.len) + u64::from(w.multiplier.len))
-            .sum();
-        Ok(model)
+        }
+    }
+
+    /// Decodes the manifest's head, finds the layers, and adds up what they are. `None` if one of them does
+    /// not decode: the layers, if they are not empty, are those behind a head that does.
+    const fn decode(&mut self, manifest: &'a [u8]) -> Option<()> {
+        let mut reader = Reader::new(manifest);
+        reader.manifest(&mut self.manifest);
+        if reader.failed() {
+            return None;
+        }
+        self.layers = reader.rest();
+        let mut index = 0;
+        while index < self.manifest.layer_count {
+            let layer = reader.layer();
+            self.macs = self.macs.saturating_add(layer.macs());
+            if let Some(w) = layer.weights() {
+                self.weight_bytes += w.values.len as u64 + w.bias.len as u64 + w.multiplier.len as u64;
+            }
+            index += 1;
+        }
+        if reader.failed() { None } else { Some(()) }
+    }
+
+    pub(crate) const fn layer_count(&self) -> u16 {
+        self.manifest.layer_count
+    }
+
+    /// Layer `index`, in a constant; it must be there.
+    pub(crate) const fn layer(&self, index: u16) -> Layer {
+        let (mut reader, mut at) = (Reader::new(self.layers), 0);
+        while at < index {
+            reader.layer();
+            at += 1;
+        }
+        reader.layer()
+    }
+
+    /// Checks what lies behind the header.
+    pub(super) fn from_sections(
+        sections: &Sections<'a>,
+        facts: Option<Facts>,
+    ) -> Result<Self, ArtifactError> {
+        let mut model = Self::new(sections);
+        match model.load(sections.manifest, facts) {
+            Ok(()) => Ok(model),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline(never)]
+    fn load(&mut self, manifest: &'a [u8], facts: Option<Facts>) -> Result<(), ArtifactError> {
+        if self.decode(manifest).is_none() && self.layers.is_empty() {
+            return Err(ArtifactError::Undecodable { at: Place { layer: None, field: Field::Manifest } });
+        }
+        if facts.is_none() {
+            let manifest = &mut self.manifest;
+            (manifest.conformal, manifest.abstention, manifest.drift) = (None, None, None);
+        }
+        // Tells which layer does not decode.
+        check::check(self, facts)?;
+        self.checked = true;
+        Ok(())
     }
 
     /// Whether the file still has the bytes that it was loaded with: reads all of it and compares the
@@ -139,9 +245,10 @@ impl<'a> Model<'a> {
 
     /// Bytes of a blob of this model; empty for a blob of another file that does not fit.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn bytes(&self, blob: Blob) -> &'a [u8] {
-        let start = blob.offset as usize;
-        start.checked_add(blob.len as usize).and_then(|end| self.blob.get(start..end)).unwrap_or_default()
+        let rest = self.blob.get(blob.offset as usize..).unwrap_or_default();
+        rest.get(..blob.len as usize).unwrap_or_default()
     }
 
     /// Values of a blob of this model; empty for a blob of another file that does not fit.
@@ -157,6 +264,7 @@ impl<'a> Model<'a> {
 
     /// A blob as u16.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn u16s(&self, blob: Blob) -> &'a [u16] {
         self.cast(blob)
     }
@@ -169,12 +277,14 @@ impl<'a> Model<'a> {
 
     /// A blob as i32.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn i32s(&self, blob: Blob) -> &'a [i32] {
         self.cast(blob)
     }
 
     /// A blob as f32.
     #[must_use]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn f32s(&self, blob: Blob) -> &'a [f32] {
         self.cast(blob)
     }

@@ -10,6 +10,7 @@
 //! those bytes: a device that remembers the greatest it has accepted cannot be talked back to an
 //! old file.
 
+use super::check;
 use super::error::ArtifactError;
 use super::header::{self, CRC_AT, SIGNATURE_BYTES};
 use super::model::Model;
@@ -63,7 +64,7 @@ impl<'a> Model<'a> {
         if sections.release < min_release {
             return Err(ArtifactError::Release { found: sections.release, min: min_release });
         }
-        Self::from_sections(sections)
+        Self::from_sections(&sections, Some(check::FACTS))
     }
 }
 

@@ -5,6 +5,7 @@ use super::error::{ArtifactError, Place};
 use super::header::{self, ALIGNMENT};
 use super::manifest::{Blob, Layer, Manifest};
 use super::model::Model;
+use super::names::Field;
 use alloc::vec::Vec;
 
 /// Collects blobs and layers, then writes the file: the same calls give the same bytes.
@@ -94,9 +95,9 @@ impl ArtifactWriter {
         manifest.layer_count =
             u16::try_from(count).map_err(|_| too_long("layers", count, u16::MAX.into()))?;
         let undecodable = |field| ArtifactError::Undecodable { at: Place { layer: None, field } };
-        let mut section = postcard::to_allocvec(&manifest).map_err(|_| undecodable("manifest"))?;
+        let mut section = postcard::to_allocvec(&manifest).map_err(|_| undecodable(Field::Manifest))?;
         for layer in &self.layers {
-            section.extend(postcard::to_allocvec(layer).map_err(|_| undecodable("layers"))?);
+            section.extend(postcard::to_allocvec(layer).map_err(|_| undecodable(Field::Layers))?);
         }
         let offset = header::blob_offset(section.len());
         let total = offset + self.blob.len();

@@ -34,6 +34,30 @@ pub(crate) trait Isa: Copy {
         reference::depthwise(conv, filter, output);
     }
 
+    /// As [`Self::conv2d`], without code for what [`super::Kernels::serves`] not: `None`.
+    fn conv2d_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        self.conv2d(conv, filter, scratch, output);
+        Some(())
+    }
+
+    /// As [`Self::depthwise`], without code for what [`super::Kernels::serves`] not: `None`.
+    fn depthwise_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        self.depthwise(conv, filter, scratch, output);
+        Some(())
+    }
+
     fn dense(self, dense: &Dense<'_>, filter: &Filter<'_>, _scratch: &mut [i16], output: Output<'_>) {
         reference::dense(dense, filter, output);
     }

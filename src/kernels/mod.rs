@@ -31,6 +31,18 @@ pub(crate) use operation::{
 
 use crate::artifact::{Clamp, Layer};
 
+/// Whether any kernels pack weights: those of devices do not, whose code ends here.
+pub(crate) const PACK: bool = cfg!(feature = "std");
+
+/// Square root, correctly rounded: by the FPU's own instruction where one is known to be there.
+#[inline]
+pub(crate) fn sqrt(x: f32) -> f32 {
+    #[cfg(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none"))]
+    return arch::cortex_m::sqrt(x);
+    #[cfg(not(all(feature = "cortex-m-dsp", target_arch = "arm", target_os = "none")))]
+    crate::number::sqrt(x)
+}
+
 /// Which kernels run. Holding the value proves that this CPU can run them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernels(Kind);
@@ -144,7 +156,7 @@ impl Kernels {
 
     /// Bytes of packed weights of a layer, a multiple of 64; 0 if they are read in place.
     pub(crate) fn packed_bytes(self, layer: &Layer) -> usize {
-        each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64)
+        if PACK { each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64) } else { 0 }
     }
 
     /// Writes the packed weights of a layer: `to` has [`Self::packed_bytes`] bytes.
@@ -187,6 +199,36 @@ impl Kernels {
         output: Output<'_>,
     ) {
         each!(self, isa => isa.depthwise(conv, filter, scratch, output));
+    }
+
+    /// Whether fast code serves a layer's shape; always, where there is no other code.
+    pub(crate) const fn serves(layer: &Layer) -> bool {
+        #[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+        return arch::serves(layer);
+        #[cfg(not(all(feature = "cortex-m-dsp", target_os = "none")))]
+        matches!(layer, _)
+    }
+
+    /// As [`Self::conv2d`], without code for what [`Self::serves`] not: `None`.
+    pub(crate) fn conv2d_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        each!(self, isa => isa.conv2d_served(conv, filter, scratch, output))
+    }
+
+    /// As [`Self::depthwise`], without code for what [`Self::serves`] not: `None`.
+    pub(crate) fn depthwise_served(
+        self,
+        conv: &Conv<'_>,
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        each!(self, isa => isa.depthwise_served(conv, filter, scratch, output))
     }
 
     /// Dense layer; weights `[outputs, inputs]`.

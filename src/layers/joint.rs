@@ -1,16 +1,13 @@
 //! Layers that join two activations, or put zeros around one.
 
-use super::Frame;
-use crate::artifact::{Clamp, Tensor};
+use super::{Frame, Place, Step};
+use crate::artifact::{Layer, Tensor};
 use crate::number;
 
-/// Product; see [`Layer::Mul`](crate::artifact::Layer::Mul). The output may lie on the first factor.
-pub(super) fn multiply(
-    tensors: [&Tensor; 3],
-    multiplier: f32,
-    clamp: Clamp,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
+/// Product; see [`Layer::Mul`]. The output may lie on the first factor.
+pub(super) fn multiply(_: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    let Layer::Mul { a, b, output, multiplier, clamp } = layer else { return None };
+    let (tensors, multiplier, clamp) = ([a, b, output], *multiplier, *clamp);
     let [zero_a, zero_b, zero_point] = tensors.map(|tensor| tensor.zero_point);
     let product = |a: i8, b: i8| {
         let product = (i32::from(a) - i32::from(zero_a)) * (i32::from(b) - i32::from(zero_b));
@@ -20,43 +17,39 @@ pub(super) fn multiply(
     let some = size(tensors[1]);
     let pixels = (size(tensors[0]) / some).max(1);
     let [a, b, y] = tensors.map(|tensor| frame.range(tensor));
-    let arena = &mut *frame.arena;
-    if a == y && b == y {
-        arena.get_mut(y)?.iter_mut().for_each(|y| *y = product(*y, *y));
-    } else if a == y {
-        let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
-            let b = part(b, some, pixel / pixels)?;
-            y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
+    let place = Place::new(frame.arena, y)?;
+    match (place.input(&a)?, place.input(&b)?) {
+        (None, None) => place.y.iter_mut().for_each(|y| *y = product(*y, *y)),
+        (None, Some(b)) => {
+            for (pixel, y) in place.y.chunks_exact_mut(some).enumerate() {
+                let b = part(b, some, pixel / pixels)?;
+                y.iter_mut().zip(b).for_each(|(y, &b)| *y = product(*y, b));
+            }
         }
-    } else if a == b {
-        let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-        y.iter_mut().zip(a).for_each(|(y, &mut a)| *y = product(a, a));
-    } else {
-        let [a, b, y] = arena.get_disjoint_mut([a, b, y]).ok()?;
-        for (pixel, y) in y.chunks_exact_mut(some).enumerate() {
-            let (a, b) = (part(a, some, pixel)?, part(b, some, pixel / pixels)?);
-            y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
+        (Some(a), b) => {
+            for (pixel, y) in place.y.chunks_exact_mut(some).enumerate() {
+                let a = part(a, some, pixel)?;
+                let b = part(b?, some, pixel / pixels)?;
+                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = product(a, b));
+            }
         }
     }
     Some(())
 }
 
-/// Concatenation; see [`Layer::Concat`](crate::artifact::Layer::Concat).
-pub(super) fn concat(
-    tensors: [&Tensor; 3],
-    axis: u8,
-    multipliers: [f32; 2],
-    clamp: Clamp,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
+/// Concatenation; see [`Layer::Concat`].
+pub(super) fn concat(_: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    let Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp } = layer else { return None };
+    let (tensors, axis, clamp) = ([a, b, output], *axis, *clamp);
+    let multipliers = [*multiplier_a, *multiplier_b];
     let [a, b, y] = tensors.map(|tensor| frame.range(tensor));
     let whole = run(tensors[2], axis);
     let split = run(tensors[0], axis);
     for (index, source) in [a, b].into_iter().enumerate() {
         let (x, zero_point) = (tensors[index], tensors[2].zero_point);
-        let [source, y] = frame.arena.get_disjoint_mut([source, y.clone()]).ok()?;
-        for (place, y) in y.chunks_exact_mut(whole).enumerate() {
+        let place = Place::new(frame.arena, y.clone())?;
+        let source = place.beside(&source)?;
+        for (place, y) in place.y.chunks_exact_mut(whole).enumerate() {
             let x_run = part(source, run(x, axis), place)?;
             let y = if index == 0 { y.get_mut(..split)? } else { y.get_mut(split..)? };
             for (y, &q) in y.iter_mut().zip(x_run) {
@@ -94,22 +87,17 @@ fn run(tensor: &Tensor, axis: u8) -> usize {
     run.max(1)
 }
 
-/// Zeros around rows and columns; see [`Layer::Pad`](crate::artifact::Layer::Pad).
-pub(super) fn pad(
-    first: bool,
-    x: &Tensor,
-    y: &Tensor,
-    [top, left]: [u16; 2],
-    frame: &mut Frame<'_>,
-) -> Option<()> {
-    let (input, output, _) = frame.ends(first, x, y)?;
+/// Zeros around rows and columns; see [`Layer::Pad`].
+pub(super) fn pad(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    let Layer::Pad { input: x, output: y, begin: [top, left] } = layer else { return None };
+    let (input, output, _) = frame.ends(step.first, x, y)?;
     output.fill(y.zero_point);
     let (from, to) = (run(x, 1), run(y, 1));
-    let at = usize::from(left) * usize::from(x.channels);
+    let at = usize::from(*left) * usize::from(x.channels);
     for (image, output) in output.chunks_exact_mut(size(y)).enumerate() {
         let input = part(input, size(x), image)?;
         for (row, input) in input.chunks_exact(from.max(1)).enumerate() {
-            let start = (row + usize::from(top)) * to + at;
+            let start = (row + usize::from(*top)) * to + at;
             let place = output.get_mut(start..start + from)?;
             place.iter_mut().zip(input).for_each(|(to, &x)| *to = x);
         }

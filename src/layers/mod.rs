@@ -2,30 +2,35 @@
 
 mod elementwise;
 mod joint;
+mod operators;
+pub(crate) mod output_noise;
+mod pool;
 pub(crate) mod weighted;
 
+pub use operators::Operators;
+
 use crate::artifact::{Layer, Model, Tensor};
-use crate::kernels::{Conv, Kernels};
+use crate::kernels::{Filter, Kernels, Output};
 use core::ops::Range;
 
 /// The memory that one layer works on, for all draws side by side.
 #[derive(Debug)]
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// The network's quantized input, which layer 0 reads.
-    pub input: &'a [i8],
+    pub(crate) input: &'a [i8],
     /// Activations of `tile` draws: a tensor is `[draws, height, width, channels]` at `tile` times its
     /// offset.
-    pub arena: &'a mut [i8],
+    pub(crate) arena: &'a mut [i8],
     /// Scratch for the largest layer.
-    pub scratch: &'a mut [i16],
+    pub(crate) scratch: &'a mut [i16],
     /// The network's f32 outputs, which the last layer writes: `[draws, outputs]`.
-    pub outputs: &'a mut [f32],
+    pub(crate) outputs: &'a mut [f32],
     /// This layer's packed weights; empty if the kernels read them in place.
-    pub packed: &'a [u8],
+    pub(crate) packed: &'a [u8],
     /// Draws that the arena has room for.
-    pub tile: usize,
+    pub(crate) tile: usize,
     /// Draws that run; at most `tile`, and 1 in layer 0.
-    pub draws: usize,
+    pub(crate) draws: usize,
 }
 
 /// Bytes of a tensor in an arena of `tile` draws, of which `draws` run.
@@ -34,77 +39,90 @@ pub(crate) fn range(tensor: &Tensor, tile: usize, draws: usize) -> Range<usize> 
     start..start.saturating_add((tensor.len() as usize).saturating_mul(draws))
 }
 
+/// Where a layer writes, and the rest of the arena.
+struct Place<'a> {
+    before: &'a [i8],
+    y: &'a mut [i8],
+    after: &'a [i8],
+    range: Range<usize>,
+}
+
+impl<'a> Place<'a> {
+    #[inline(never)]
+    fn new(arena: &'a mut [i8], range: Range<usize>) -> Option<Self> {
+        let (before, rest) = arena.split_at_mut_checked(range.start)?;
+        let (y, after) = rest.split_at_mut_checked(range.end.checked_sub(range.start)?)?;
+        Some(Self { before, y, after, range })
+    }
+
+    /// Values that do not overlap it.
+    #[inline(never)]
+    fn beside(&self, x: &Range<usize>) -> Option<&'a [i8]> {
+        match x.start.checked_sub(self.range.end) {
+            Some(start) => self.after.get(start..x.end.checked_sub(self.range.end)?),
+            None => self.before.get(x.clone()),
+        }
+    }
+
+    /// Values beside it; `None` for those that it has itself.
+    fn input(&self, x: &Range<usize>) -> Option<Option<&'a [i8]>> {
+        if *x == self.range { Some(None) } else { self.beside(x).map(Some) }
+    }
+}
+
 impl Frame<'_> {
     fn range(&self, tensor: &Tensor) -> Range<usize> {
         range(tensor, self.tile, self.draws)
     }
 
     /// The input values of a layer, and its place in the arena to write to; they do not overlap.
+    #[inline(never)]
     fn ends(&mut self, first: bool, x: &Tensor, y: &Tensor) -> Option<(&[i8], &mut [i8], &mut [i16])> {
         let [x, y] = [x, y].map(|tensor| self.range(tensor));
-        if first {
-            return Some((self.input, self.arena.get_mut(y)?, self.scratch));
-        }
-        let [x, y] = self.arena.get_disjoint_mut([x, y]).ok()?;
-        Some((x, y, self.scratch))
+        let place = Place::new(self.arena, y)?;
+        let x = if first { self.input } else { place.beside(&x)? };
+        Some((x, place.y, self.scratch))
+    }
+
+    /// The input values of a layer that writes f32 outputs, those outputs, and scratch.
+    fn real_ends(&mut self, first: bool, x: &Tensor) -> Option<(&[i8], &mut [f32], &mut [i16])> {
+        let range = self.range(x);
+        let input = if first { self.input } else { self.arena.get(range)? };
+        Some((input, self.outputs, self.scratch))
     }
 }
 
-/// Runs layer `index` of a checked model. `None` if the frame is not one for this model.
-#[must_use]
-pub fn run(
-    model: &Model<'_>,
-    kernels: Kernels,
-    index: usize,
-    layer: &Layer,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
-    let first = index == 0;
-    match layer {
-        Layer::Conv2d { .. } | Layer::DepthwiseConv2d { .. } | Layer::Dense { .. } => {
-            weighted::run(model, kernels, first, layer, frame)
-        }
-        Layer::DenseOutput { input, weights } => {
-            weighted::dense_output(model, kernels, first, input, weights, frame)
-        }
-        Layer::MaxPool { input, output, window } => {
-            let (x, y, _) = frame.ends(first, input, output)?;
-            kernels.max_pool(&Conv { input: x, x: *input, y: *output, window: *window }, y);
-            Some(())
-        }
-        Layer::AvgPool { input, output, window, count_padding, clamp } => {
-            let (x, y, _) = frame.ends(first, input, output)?;
-            let pool = Conv { input: x, x: *input, y: *output, window: *window };
-            kernels.avg_pool(&pool, *count_padding, *clamp, y);
-            Some(())
-        }
-        Layer::Add { a, b, output, multiplier_a, multiplier_b, clamp } => {
-            elementwise::add(kernels, [a, b, output], [*multiplier_a, *multiplier_b], *clamp, frame)
-        }
-        Layer::Lookup { input, output, table } => {
-            elementwise::lookup(kernels, first, input, output, model.i8s(*table), frame)
-        }
-        Layer::Dequantize { input } => elementwise::dequantize(first, input, frame),
-        Layer::Sub { a, b, output, multiplier_a, multiplier_b, clamp } => {
-            elementwise::add(kernels, [a, b, output], [*multiplier_a, -*multiplier_b], *clamp, frame)
-        }
-        Layer::Mul { a, b, output, multiplier, clamp } => {
-            joint::multiply([a, b, output], *multiplier, *clamp, frame)
-        }
-        Layer::Concat { a, b, output, axis, multiplier_a, multiplier_b, clamp } => {
-            joint::concat([a, b, output], *axis, [*multiplier_a, *multiplier_b], *clamp, frame)
-        }
-        Layer::Pad { input, output, begin } => joint::pad(first, input, output, *begin, frame),
-    }
+/// What a layer needs beside its own fields and its memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'s> {
+    /// The checked model.
+    pub(crate) model: &'s Model<'s>,
+    /// Kernels that run.
+    pub(crate) kernels: Kernels,
+    /// Operators that may run.
+    pub(crate) operators: &'s Operators,
+    /// Whether this is layer 0, which reads the network's input.
+    pub(crate) first: bool,
 }
 
-/// The input values of a layer that writes f32 outputs, those outputs, and scratch.
-fn to_outputs<'f>(
-    first: bool,
-    x: &Tensor,
-    frame: &'f mut Frame<'_>,
-) -> Option<(&'f [i8], &'f mut [f32], &'f mut [i16])> {
-    let range = frame.range(x);
-    let input = if first { frame.input } else { frame.arena.get(range)? };
-    Some((input, frame.outputs, frame.scratch))
+impl Step<'_> {
+    /// Runs a layer. `None` if the frame is not one for this model, or the operator is not among those that
+    /// may run.
+    #[must_use]
+    pub(crate) fn run(&self, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+        self.operators.run(self, layer, frame)
+    }
+
+    /// Runs a layer with weights with any filter of its shape on `input`, `[images, height, width,
+    /// channels]`.
+    pub(crate) fn run_weighted(
+        &self,
+        layer: &Layer,
+        input: &[i8],
+        filter: &Filter<'_>,
+        scratch: &mut [i16],
+        output: Output<'_>,
+    ) -> Option<()> {
+        self.operators.run_weighted(layer, self.kernels, input, filter, scratch, output)
+    }
 }

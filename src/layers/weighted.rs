@@ -1,89 +1,101 @@
 //! Layers with weights.
 
-use super::{Frame, to_outputs};
-use crate::artifact::{Clamp, Layer, Model, Tensor, Weights};
+use super::{Frame, Step};
+use crate::artifact::{Layer, Model, Weights};
 use crate::kernels::{Conv, Dense, Filter, Kernels, Output};
 
-/// A layer with int8 weights and int8 outputs, whatever its geometry.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Weighted {
-    pub(crate) x: Tensor,
-    pub(crate) y: Tensor,
-    pub(crate) weights: Weights,
-    pub(crate) clamp: Clamp,
-    pub(crate) layer: Layer,
+fn conv<'a>(layer: &Layer, input: &'a [i8]) -> Option<Conv<'a>> {
+    let (x, _, y) = layer.tensors();
+    Some(Conv { input, x: *x, y: *y?, window: layer.window()? })
 }
 
-impl Weighted {
-    /// `None` for other kinds of layers.
-    pub(crate) fn new(layer: &Layer) -> Option<Self> {
-        match *layer {
-            Layer::Conv2d { input, output, weights, clamp, .. }
-            | Layer::DepthwiseConv2d { input, output, weights, clamp, .. }
-            | Layer::Dense { input, output, weights, clamp } => {
-                Some(Self { x: input, y: output, weights, clamp, layer: *layer })
-            }
-            _ => None,
-        }
-    }
-
-    /// Runs the layer with any filter of its shape on `input`, `[images, height, width, channels]`.
-    #[inline]
-    pub(crate) fn run(
-        &self,
-        kernels: Kernels,
-        input: &[i8],
-        filter: &Filter<'_>,
-        scratch: &mut [i16],
-        output: Output<'_>,
-    ) {
-        let conv = |window| Conv { input, x: self.x, y: self.y, window };
-        match self.layer {
-            Layer::Conv2d { window, .. } => kernels.conv2d(&conv(window), filter, scratch, output),
-            Layer::DepthwiseConv2d { window, .. } => {
-                kernels.depthwise(&conv(window), filter, scratch, output);
-            }
-            _ => kernels.dense(&dense(input, &self.x, self.y.channels.into()), filter, scratch, output),
-        }
-    }
+/// See [`Kernels::conv2d`].
+pub(super) fn conv2d(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.conv2d(&conv(layer, input)?, filter, scratch, output);
+    Some(())
 }
 
-fn dense<'a>(input: &'a [i8], x: &Tensor, outputs: usize) -> Dense<'a> {
-    Dense { input, inputs: (x.len() as usize).max(1), outputs, zero_point: x.zero_point }
+/// See [`Kernels::conv2d_served`].
+pub(super) fn conv2d_served(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.conv2d_served(&conv(layer, input)?, filter, scratch, output)
+}
+
+/// See [`Kernels::depthwise`].
+pub(super) fn depthwise(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.depthwise(&conv(layer, input)?, filter, scratch, output);
+    Some(())
+}
+
+/// See [`Kernels::depthwise_served`].
+pub(super) fn depthwise_served(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    kernels.depthwise_served(&conv(layer, input)?, filter, scratch, output)
+}
+
+/// See [`Kernels::dense`].
+pub(super) fn dense(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
+    let x = layer.tensors().0;
+    let (inputs, outputs) = ((x.len() as usize).max(1), layer.out_channels() as usize);
+    kernels.dense(&Dense { input, inputs, outputs, zero_point: x.zero_point }, filter, scratch, output);
+    Some(())
 }
 
 /// Convolution, depthwise or not, or dense layer.
-pub(super) fn run(
-    model: &Model<'_>,
-    kernels: Kernels,
-    first: bool,
-    layer: &Layer,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
-    let weighted = Weighted::new(layer)?;
-    let filter = filter(model, &weighted.weights, frame.packed);
-    let (zero_point, clamp) = (weighted.y.zero_point, weighted.clamp);
-    let (x, y, scratch) = frame.ends(first, &weighted.x, &weighted.y)?;
-    weighted.run(kernels, x, &filter, scratch, Output::Int8 { y, zero_point, clamp });
-    Some(())
+pub(super) fn run(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    let weights = layer.weights()?;
+    let filter = filter(step.model, &weights, frame.packed);
+    let ((x, _, y), clamp) = (layer.tensors(), layer.clamp()?);
+    let y = y?;
+    let zero_point = y.zero_point;
+    let (x, y, scratch) = frame.ends(step.first, x, y)?;
+    let output = Output::Int8 { y, zero_point, clamp };
+    step.run_weighted(layer, x, &filter, scratch, output)
 }
 
 /// Dense layer whose accumulators become f32.
-pub(super) fn dense_output(
-    model: &Model<'_>,
-    kernels: Kernels,
-    first: bool,
-    input: &Tensor,
-    weights: &Weights,
-    frame: &mut Frame<'_>,
-) -> Option<()> {
-    let filter = filter(model, weights, frame.packed);
-    let (x, outputs, scratch) = to_outputs(first, input, frame)?;
-    kernels.dense(&dense(x, input, filter.bias.len()), &filter, scratch, Output::Real(outputs));
-    Some(())
+pub(super) fn dense_output(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
+    let weights = layer.weights()?;
+    let filter = filter(step.model, &weights, frame.packed);
+    let (x, outputs, scratch) = frame.real_ends(step.first, layer.tensors().0)?;
+    dense(layer, step.kernels, x, &filter, scratch, Output::Real(outputs))
 }
 
 /// Weights, biases and multipliers of a layer, and what the kernels packed of them.
+#[inline(never)]
 pub(crate) fn filter<'a>(model: &Model<'a>, weights: &Weights, packed: &'a [u8]) -> Filter<'a> {
     Filter {
         values: model.i8s(weights.values),

@@ -9,12 +9,14 @@ pub use softmax::{entropy, softmax};
 
 /// e to the power of `x`, by the same operations on every target.
 #[must_use]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn exp(x: f32) -> f32 {
     libm::expf(x)
 }
 
 /// Natural logarithm, by the same operations on every target.
 #[must_use]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn ln(x: f32) -> f32 {
     libm::logf(x)
 }

@@ -5,6 +5,7 @@ use super::{exp, ln};
 /// Replaces logits by `softmax(logits / temperature)`.
 ///
 /// The greatest is subtracted first, so that finite logits never overflow.
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn softmax(logits: &mut [f32], temperature: f32) {
     logits.iter_mut().for_each(|z| *z /= temperature);
     let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -18,6 +19,7 @@ pub fn softmax(logits: &mut [f32], temperature: f32) {
 
 /// Shannon entropy `-sum(p ln p)` in nats, with `0 ln 0 = 0`.
 #[must_use]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub fn entropy(probabilities: &[f32]) -> f32 {
     // Subtracting from 0 keeps certain outcomes at +0.
     0.0 - probabilities.iter().filter(|&&p| p > 0.0).map(|&p| p * ln(p)).sum::<f32>()

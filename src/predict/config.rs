@@ -1,7 +1,8 @@
 //! How to predict.
 
-use crate::artifact::Model;
+use crate::artifact::{Model, Operator};
 use crate::kernels::Kernels;
+use crate::names::names;
 use core::fmt;
 
 /// How many passes a prediction averages.
@@ -92,6 +93,16 @@ impl Default for Config {
     }
 }
 
+names! {
+    /// What adaptive samples need.
+    AdaptiveNeed {
+        Rule = "an artifact with an adaptive rule",
+        Fresh = "fresh draws",
+        Antithetic = "antithetic draws",
+        NotAntithetic = "draws that are not antithetic",
+    }
+}
+
 /// Why a predictor cannot be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -107,8 +118,17 @@ pub enum ConfigError {
     /// Adaptive samples that the artifact's rule does not cover.
     Adaptive {
         /// What is missing.
-        expected: &'static str,
+        expected: AdaptiveNeed,
     },
+    /// A layer whose operator is not among those that the program holds.
+    Operator {
+        /// Index of the layer.
+        layer: u16,
+        /// Its kind.
+        operator: Operator,
+    },
+    /// An [embedded](Model::embedded) model that is not consistent. Devices do not look.
+    Unchecked,
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
         /// Its length in bytes.
@@ -127,6 +147,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "samples: found {found}, expected 1 to {}", Config::MAX_SAMPLES)
             }
             Self::Adaptive { expected } => write!(f, "adaptive samples: expected {expected}"),
+            Self::Operator { layer, operator } => {
+                write!(f, "layer {layer}: found {operator}, expected one of the program's operators")
+            }
+            Self::Unchecked => write!(f, "embedded model: found one that the check refuses"),
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

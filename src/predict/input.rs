@@ -95,15 +95,17 @@ impl Input<'_> {
         if self.len() != out.len() {
             return Err(PredictError::Length { found: self.len(), expected: out.len() });
         }
-        let spec = model.manifest().input;
+        let spec = &model.manifest().input;
         let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
         let rule = Quantize { mean, multiplier, zero_point: spec.tensor.zero_point };
-        let in_order = (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
+        // A device has code for any order alone.
+        let in_order = cfg!(feature = "std")
+            && (spec.layout, spec.channel_order) == (InputLayout::Nhwc, ChannelOrder::Same);
         match self {
             // Not `copy_from_slice`, which keeps a panic for lengths that differ.
             Self::Quantized(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = x),
             Self::U8(x) if in_order => kernels.quantize(x, &rule, out),
-            Self::U8(x) => arrange(&spec, &rule, x, out),
+            Self::U8(x) => arrange(spec, &rule, x, out),
             Self::F32(x) => {
                 if !all_finite(x) {
                     let index = x.iter().position(|x| !x.is_finite()).unwrap_or_default();
@@ -112,7 +114,7 @@ impl Input<'_> {
                 if in_order {
                     kernels.quantize(x, &rule, out);
                 } else {
-                    arrange(&spec, &rule, x, out);
+                    arrange(spec, &rule, x, out);
                 }
             }
         }
@@ -128,7 +130,11 @@ fn all_finite(x: &[f32]) -> bool {
 /// Quantizes raw values that come in another order than the network's.
 fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T], out: &mut [i8]) {
     let channels = usize::from(spec.tensor.channels).max(1);
-    let positions = out.len() / channels;
+    // From a position, and from a channel, to the next one.
+    let [next_position, next_channel] = match spec.layout {
+        InputLayout::Nhwc => [channels, 1],
+        InputLayout::Nchw => [1, out.len() / channels],
+    };
     for (position, out) in out.chunks_exact_mut(channels).enumerate() {
         let parameters = rule.mean.iter().zip(rule.multiplier);
         for (channel, (out, (&mean, &multiplier))) in out.iter_mut().zip(parameters).enumerate() {
@@ -136,10 +142,7 @@ fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T]
                 ChannelOrder::Same => channel,
                 ChannelOrder::Reversed => channels - 1 - channel,
             };
-            let at = match spec.layout {
-                InputLayout::Nhwc => position * channels + source,
-                InputLayout::Nchw => source * positions + position,
-            };
+            let at = position * next_position + source * next_channel;
             // There is one: the lengths were compared.
             if let Some(&x) = raw.get(at) {
                 *out = number::quantize(x.into(), mean, multiplier, rule.zero_point);

@@ -6,6 +6,7 @@
 mod adaptive;
 mod config;
 mod input;
+mod noise;
 mod predictor;
 mod recheck;
 mod steps;
@@ -15,7 +16,7 @@ mod threads;
 mod workspace;
 
 pub use adaptive::{Checks, Decision};
-pub use config::{Config, ConfigError, Draws, Samples};
+pub use config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};
 pub use summary::{Classification, Prediction};

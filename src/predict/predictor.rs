@@ -3,16 +3,16 @@
 use super::adaptive::{Checks, Decision};
 use super::config::{Config, ConfigError, Draws, Samples};
 use super::input::{Input, PredictError};
+use super::noise::Noise;
 use super::recheck::Recheck;
-use super::steps::{self, KEEP};
+use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
-use crate::bayes::{FirstLayer, Halves, Squares, draw_outputs};
-use crate::kernels::Kernels;
-use crate::kernels::STREAMS;
+use crate::bayes::{FirstLayer, Halves, Squares};
+use crate::kernels::{Kernels, PACK};
 use crate::layers::weighted::pack;
-use crate::layers::{self, Frame};
+use crate::layers::{self, Frame, Operators, Step};
 
 /// One of the passes of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,12 @@ pub enum Pass {
 #[derive(Debug)]
 pub struct Predictor<'m, 'w> {
     model: &'m Model<'m>,
+    operators: &'m Operators,
     config: Config,
     kernels: Kernels,
     layout: Layout,
-    /// The Bayesian first layer, where draws differ.
-    first: Option<FirstLayer<'m>>,
+    /// Whether draws differ, by the noise of layer 0.
+    noisy: bool,
     counter: u64,
     /// The stream that the noise buffer holds, for fresh draws.
     drawn: Option<u64>,
@@ -93,6 +94,27 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// If a setting is out of range or the workspace too short.
     #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
+        Self::with_operators(model, config, workspace, Operators::ALL)
+    }
+
+    /// As [`Self::new`], with these operators: those that a program leaves out take no flash.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and if the model has a layer of another kind.
+    #[inline(never)]
+    pub fn with_operators(
+        model: &'m Model<'m>,
+        config: Config,
+        workspace: &'w mut [u8],
+        operators: &'m Operators,
+    ) -> Result<Self, ConfigError> {
+        if let Some((layer, operator)) = operators.missing(model) {
+            return Err(ConfigError::Operator { layer, operator });
+        }
+        // Kernels that pack trust shapes.
+        if PACK && !model.checked() {
+            return Err(ConfigError::Unchecked);
+        }
         let layout = Layout::new(model, &config)?;
         let expected = layout.bytes().ok_or(ConfigError::TooLarge)?;
         let found = workspace.len();
@@ -100,30 +122,39 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if found < expected {
             return Err(too_short);
         }
-        let buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
-        let first = FirstLayer::new(model).filter(|_| layout.streams > 0);
+        let mut buffers = Buffers::split(workspace, &layout).ok_or(too_short)?;
         let kernels = config.kernels();
-        pack(model, kernels, buffers.packed);
-        if KEEP {
+        if PACK {
+            pack(model, kernels, buffers.packed);
             for (index, (step, layer)) in buffers.steps.iter_mut().zip(model.layers()).enumerate() {
                 *step = steps::encode(index, &layer).ok_or(too_short)?;
             }
         }
-        let mut predictor = Self {
+        let noisy = layout.streams > 0;
+        if let (true, Some(layer)) = (noisy, model.layers().next())
+            && let Some(first) = &FirstLayer::new(model, &layer)
+        {
+            let noise = Noise { first, layout: &layout, operators, kernels, seed: config.seed };
+            noise.prepare(&config, &mut buffers);
+        }
+        Ok(Self {
             model,
+            operators,
             config,
             kernels,
             layout,
-            first,
+            noisy,
             counter: 0,
             drawn: None,
             twin_of: None,
             recheck: Recheck::default(),
             buffers,
-        };
-        predictor.pack_variances();
-        predictor.draw_fixed();
-        Ok(predictor)
+        })
+    }
+
+    /// What layers need beside their own fields and their memory.
+    fn step(&self, first: bool) -> Step<'m> {
+        Step { model: self.model, kernels: self.kernels, operators: self.operators, first }
     }
 
     /// The kernels that run.
@@ -208,7 +239,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         self.recheck.before_prediction(self.model)?;
         self.load(input)?;
         let Layout { passes, tile, .. } = self.layout;
-        let checks = checks.filter(|_| self.first.is_some());
+        let checks = checks.filter(|_| self.noisy);
         let mut progress = Progress::default();
         self.clear();
         if checks.is_some_and(|checks| checks.min == 0) {
@@ -220,7 +251,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             progress = Progress { passes: 1, ..Progress::default() };
             self.clear();
         }
-        self.share();
+        self.share().ok_or(PredictError::Inconsistent)?;
         let check_after = |draws| checks.map_or(passes, |checks| checks.after(draws).min(passes));
         let mut check = check_after(0);
         while progress.samples < passes {
@@ -244,6 +275,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Adds the outputs of the first `count` lanes.
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
         let manifest = self.model.manifest();
         let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
@@ -285,14 +317,14 @@ impl<'m, 'w> Predictor<'m, 'w> {
             return Err(PredictError::Draw { found, samples: self.layout.passes });
         }
         self.load(input)?;
-        self.share();
+        self.share().ok_or(PredictError::Inconsistent)?;
         let model = self.model;
         let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
             let done = match pass {
-                Pass::Draw(draw) if index == 0 && self.first.is_some() => {
+                Pass::Draw(draw) if index == 0 && self.noisy => {
                     packed += self.kernels.packed_bytes(&layer);
-                    self.run_first(draw, 0, 1).map(|_| ())
+                    self.run_first(&layer, draw, 0, 1).map(|_| ())
                 }
                 _ => self.run_layer(index, &layer, &mut packed, 1),
             };
@@ -312,34 +344,29 @@ impl<'m, 'w> Predictor<'m, 'w> {
     }
 
     /// Computes what all draws of the input share.
-    fn share(&mut self) {
-        let buffers = &mut self.buffers;
-        if let Some(first) = &self.first {
-            if !buffers.acc_mean.is_empty() {
-                // Layer 0 is packed first.
-                let packed = &*buffers.packed;
-                first.mean(self.kernels, buffers.input, packed, buffers.scratch, buffers.acc_mean);
-            }
-            if buffers.squares.is_empty() {
-                first.output_noise_scale(buffers.input, buffers.noise_scale);
-            } else {
-                let squares = Squares {
-                    packed: buffers.packed_noise,
-                    bytes: buffers.squares,
-                    sums: buffers.square_sums,
-                    scratch: buffers.scratch,
-                };
-                first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
-            }
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn share(&mut self) -> Option<()> {
+        if !self.noisy {
+            return Some(());
         }
-    }
-
-    /// The pass without noise, in the first lane.
-    fn run_mean(&mut self) -> Option<()> {
-        let (mut layers, mut packed) = (self.model.layers(), 0);
-        for index in 0..layers.len() {
-            let layer = self.layer(index, &mut layers)?;
-            self.run_layer(index, &layer, &mut packed, 1)?;
+        let step = self.step(true);
+        let layer = self.model.layers().next()?;
+        let first = FirstLayer::new(self.model, &layer)?;
+        let buffers = &mut self.buffers;
+        if !buffers.acc_mean.is_empty() {
+            // Layer 0 is packed first.
+            first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
+        }
+        if !PACK || buffers.squares.is_empty() {
+            first.output_noise_scale(&step, buffers.input, buffers.noise_scale);
+        } else {
+            let squares = Squares {
+                packed: buffers.packed_noise,
+                bytes: buffers.squares,
+                sums: buffers.square_sums,
+                scratch: buffers.scratch,
+            };
+            first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
         }
         Some(())
     }
@@ -348,21 +375,32 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
-            Some(words) if KEEP => steps::decode(index, words).or_else(|| self.model.layers().nth(index)),
+            Some(words) if PACK => steps::decode(index, words).or_else(|| self.model.layers().nth(index)),
             _ => layers.next(),
         }
     }
 
+    /// The pass without noise, in the first lane.
+    fn run_mean(&mut self) -> Option<()> {
+        self.run_lanes(None, 1)
+    }
+
     /// Draws `start..start + count`, side by side.
     fn run_tile(&mut self, start: u16, count: u16) -> Option<()> {
+        self.run_lanes(Some(start).filter(|_| self.noisy), count)
+    }
+
+    /// Passes side by side, with the noise of these draws or without.
+    #[cfg_attr(not(feature = "std"), inline(never))]
+    fn run_lanes(&mut self, start: Option<u16>, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
             let layer = self.layer(index, &mut layers)?;
-            if index == 0 && self.first.is_some() {
+            if let (0, Some(start)) = (index, start) {
                 packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
                 while lane < count {
-                    lane += self.run_first(start + lane, lane, count)?;
+                    lane += self.run_first(&layer, start + lane, lane, count)?;
                 }
             } else {
                 self.run_layer(index, &layer, &mut packed, count)?;
@@ -378,6 +416,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
         *packed += self.kernels.packed_bytes(layer);
         let buffers = &mut self.buffers;
         let draws = usize::from(draws);
+        let step =
+            Step { model: self.model, kernels: self.kernels, operators: self.operators, first: index == 0 };
         let mut frame = Frame {
             input: buffers.input,
             arena: buffers.arena,
@@ -387,18 +427,19 @@ impl<'m, 'w> Predictor<'m, 'w> {
             tile: self.layout.tile.into(),
             draws,
         };
-        layers::run(self.model, self.kernels, index, layer, &mut frame)
+        step.run(layer, &mut frame)
     }
 
     /// The noisy first layer of a draw, in its lane; with the second draw of its pair where that one
     /// is in the next lane of this tile of `count`, or has a place to wait. Returns the lanes done.
-    fn run_first(&mut self, draw: u16, lane: u16, count: u16) -> Option<u16> {
+    fn run_first(&mut self, layer: &Layer, draw: u16, lane: u16, count: u16) -> Option<u16> {
         let antithetic = self.config.antithetic;
         let (stream, negate) = if antithetic { (draw / 2, draw % 2 == 1) } else { (draw, false) };
         let partner = antithetic && !negate && draw + 1 < self.layout.passes;
-        let slot = self.draw_stream(stream);
-        let first = self.first?;
-        let y = &first.weighted.y;
+        let step = self.step(true);
+        let first = FirstLayer::new(self.model, layer)?;
+        let slot = self.draw_stream(&first, stream);
+        let y = first.y();
         let tile = usize::from(self.layout.tile);
         let buffers = &mut self.buffers;
         let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
@@ -427,35 +468,18 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
                 let noise = first.noise_filter(noise, packed);
                 let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
-                first.with_weight_noise(self.kernels, input, &noise, acc_mean, scratch, to);
+                first.with_weight_noise(&step, input, &noise, acc_mean, scratch, to)?;
             }
             NoiseKind::Outputs => {
                 let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
-                first.with_output_noise(buffers.acc_mean, buffers.noise_scale, eps, to);
+                first.with_output_noise(&step, buffers.acc_mean, buffers.noise_scale, eps, to)?;
             }
         }
         Some(if beside { 2 } else { 1 })
     }
 
-    /// Packs the variances of noise per output, for kernels that do.
-    fn pack_variances(&mut self) {
-        if let (Some(first), false) = (&self.first, self.buffers.squares.is_empty()) {
-            let (values, packed) = (&mut *self.buffers.noise_weights, &mut *self.buffers.packed_noise);
-            first.pack_variances(self.kernels, values, packed);
-        }
-    }
-
-    /// Draws all streams of a predictor with fixed draws.
-    fn draw_fixed(&mut self) {
-        if self.config.draws == Draws::Fixed {
-            for stream in (0..self.layout.streams).step_by(self.layout.group().into()) {
-                self.fill_slots(stream.into(), stream.into(), self.layout.streams - stream);
-            }
-        }
-    }
-
     /// Makes sure that the noise of a stream of this prediction is in memory; returns its slot.
-    fn draw_stream(&mut self, stream: u16) -> usize {
+    fn draw_stream(&mut self, first: &FirstLayer<'_>, stream: u16) -> usize {
         if self.config.draws == Draws::Fixed {
             return stream.into();
         }
@@ -464,41 +488,12 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let start = stream - within;
         let absolute = self.counter.wrapping_mul(streams.into()).wrapping_add(start.into());
         if self.drawn != Some(absolute) {
-            self.fill_slots(0, absolute, streams - start);
+            let Self { layout, operators, kernels, .. } = self;
+            let noise = Noise { first, layout, operators, kernels: *kernels, seed: self.config.seed };
+            noise.fill_slots(&mut self.buffers, 0, absolute, streams - start);
             self.drawn = Some(absolute);
         }
         within.into()
-    }
-
-    /// Draws a group of streams, or the `left` ones that there are, into as many slots from `slot` on.
-    fn fill_slots(&mut self, slot: usize, stream: u64, left: u16) {
-        let count = usize::from(self.layout.group().min(left));
-        let (Some(first), buffers) = (&self.first, &mut self.buffers) else { return };
-        let Layout { noise_weights, noise_outputs, packed_noise, .. } = self.layout;
-        let seed = self.config.seed;
-        match first.kind() {
-            NoiseKind::Outputs => {
-                for i in 0..count {
-                    let eps = (slot + i) * noise_outputs..(slot + i + 1) * noise_outputs;
-                    let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
-                    draw_outputs(seed, stream.wrapping_add(i as u64), eps);
-                }
-            }
-            NoiseKind::Weights if packed_noise > 0 => {
-                let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
-                first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
-                let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
-                for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
-                    let noise = first.noise_filter(noise, &[]);
-                    self.kernels.pack(&first.weighted.layer, &noise, packed);
-                }
-            }
-            NoiseKind::Weights => {
-                let weights = slot * noise_weights..(slot + count) * noise_weights;
-                let weights = buffers.noise_weights.get_mut(weights).unwrap_or_default();
-                first.draw_weights(self.kernels, seed, &[stream], weights);
-            }
-        }
     }
 }
 

@@ -3,9 +3,6 @@
 
 use crate::artifact::{Blob, Clamp, Layer, Tensor, Weights, Window};
 
-/// Whether layers may be kept at all: devices do not even hold the code.
-pub(super) const KEEP: bool = cfg!(feature = "std");
-
 /// Words of the facts of one layer.
 const FACTS: usize = 20;
 

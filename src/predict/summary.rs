@@ -1,7 +1,7 @@
 //! What a prediction returns.
 
 use super::adaptive::Decision;
-use crate::number;
+use crate::{kernels, number};
 
 /// Result of one prediction; the slices live in the workspace until the next one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +80,7 @@ impl<'a> Summary<'a> {
         // A single pass has squares of zero already.
         let spread = if self.samples > 1 { &mut *self.spread } else { &mut [] };
         for squares in spread {
-            *squares = number::sqrt((*squares / n).max(0.0));
+            *squares = kernels::sqrt((*squares / n).max(0.0));
         }
         let mean: &'a [f32] = self.mean;
         let classification = classify.then(|| classification(mean, self.entropy / n));

@@ -1,16 +1,19 @@
 //! The caller's memory, cut into typed buffers.
 
-use super::config::{Config, ConfigError, Draws, Samples};
-use super::steps::{KEEP, WORDS};
+use super::config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
+use super::steps::WORDS;
 use crate::artifact::{Layer, Manifest, Model, NoiseKind};
 use crate::bayes::FirstLayer;
-use crate::kernels::{Kernels, STREAMS};
+use crate::kernels::{Kernels, PACK, STREAMS};
 
 /// Every buffer starts at a multiple of this many bytes,
 const ALIGNMENT: usize = crate::artifact::ALIGNMENT;
 
 /// or of this many, a cache line, if kernels pack weights.
 const LINE: usize = 64;
+
+/// Buffers of a workspace.
+const SECTIONS: usize = 16;
 
 /// Number of elements of every buffer, and the loop structure they follow from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,13 +90,17 @@ impl Layout {
             outputs: manifest.outputs.into(),
         };
         // Kernels that spend memory on time are on machines that have it.
-        layout.steps = if KEEP && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
-        if let (Some(samples), Some(first)) = (samples, FirstLayer::new(model)) {
+        layout.steps = if PACK && layout.packed > 0 { manifest.layer_count.into() } else { 0 };
+        if let (Some(samples), Some(layer)) = (samples, model.layers().next())
+            && let Some(first) = FirstLayer::new(model, &layer)
+        {
             layout.add_noise(config, kernels, samples, &first);
         }
         // Squares are two images, of high and of low bytes.
         let tile = usize::from(layout.tile).max(if layout.squares > 0 { 2 } else { 1 });
-        layout.scratch = model.layers().map(|layer| kernels.scratch_values(&layer, tile)).max().unwrap_or(0);
+        for layer in model.layers() {
+            layout.scratch = layout.scratch.max(kernels.scratch_values(&layer, tile));
+        }
         Ok(layout)
     }
 
@@ -110,7 +117,7 @@ impl Layout {
             NoiseKind::Weights => {
                 self.noise_weights = first.weight_count();
                 // The specification runs where no mean is kept, and for depthwise noise.
-                let layer = &first.weighted.layer;
+                let layer = first.layer;
                 if config.cache_mean && !matches!(layer, Layer::DepthwiseConv2d { .. }) {
                     self.packed_noise = kernels.packed_bytes(layer);
                     self.slots = match config.draws {
@@ -129,7 +136,7 @@ impl Layout {
                 self.noise_outputs = outputs;
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
-                self.packed_noise = kernels.packed_bytes(&first.weighted.layer);
+                self.packed_noise = kernels.packed_bytes(first.layer);
                 // 64-bit ARM: sums the variances in the order of the weights.
                 if cfg!(target_arch = "x86_64") && self.packed_noise > 0 && first.squares_fit() {
                     self.slots = 2;
@@ -161,35 +168,49 @@ impl Layout {
     }
 
     fn alignment(&self) -> usize {
-        if self.packed > 0 { LINE } else { ALIGNMENT }
+        if PACK && self.packed > 0 { LINE } else { ALIGNMENT }
+    }
+
+    /// Bytes of each of the [`Buffers`], in their order, rounded up to the alignment; the greatest number
+    /// stands for any that is too large.
+    #[inline(never)]
+    fn sections(&self) -> [usize; SECTIONS] {
+        let tile = usize::from(self.tile);
+        let size = |count, a, b| section(count, [a, b], self.alignment());
+        let packed = |count, a| if PACK { size(count, a, 1) } else { 0 };
+        [
+            packed(self.packed, 1),
+            packed(self.packed_noise, self.slots),
+            packed(self.steps, 4 * WORDS),
+            size(self.input, 1, 1),
+            size(self.acc_mean, 4, 1),
+            size(self.noise_scale, 4, 1),
+            size(self.noise_weights, self.unpacked(), 1),
+            size(self.noise_outputs, 2, self.stored),
+            packed(self.squares, 2),
+            packed(self.square_sums, 16),
+            size(self.twin, 1, 1),
+            size(self.scratch, 2, 1),
+            size(self.arena, tile, 1),
+            size(self.outputs, 4, tile),
+            size(self.outputs, 4, 1),
+            size(self.outputs, 4, 1),
+        ]
     }
 
     /// Bytes of the workspace, with room to align its start.
     pub(super) fn bytes(&self) -> Option<usize> {
-        let tile = usize::from(self.tile);
-        let alignment = self.alignment();
-        let sections = [
-            Some(self.packed),
-            self.packed_noise.checked_mul(self.slots),
-            self.steps.checked_mul(4 * WORDS),
-            Some(self.input),
-            self.acc_mean.checked_mul(4),
-            self.noise_scale.checked_mul(4),
-            self.noise_weights.checked_mul(self.unpacked()),
-            self.noise_outputs.checked_mul(2).and_then(|n| n.checked_mul(self.stored)),
-            self.squares.checked_mul(2),
-            self.square_sums.checked_mul(16),
-            Some(self.twin),
-            self.scratch.checked_mul(2),
-            self.arena.checked_mul(tile),
-            self.outputs.checked_mul(4).and_then(|n| n.checked_mul(tile)),
-            self.outputs.checked_mul(4),
-            self.outputs.checked_mul(4),
-        ];
-        sections.into_iter().try_fold(alignment - 1, |sum, bytes| {
-            sum.checked_add(bytes?.checked_next_multiple_of(alignment)?)
-        })
+        let sum = self.sections().iter().fold(self.alignment() - 1, |sum, &bytes| sum.saturating_add(bytes));
+        // Rounding down may have hidden the greatest number: no memory is as large as half of it.
+        (sum <= usize::MAX / 2).then_some(sum)
     }
+}
+
+/// Bytes of `count * a * b`, rounded up.
+#[inline(never)]
+fn section(count: usize, [a, b]: [usize; 2], alignment: usize) -> usize {
+    let more = alignment - 1;
+    count.saturating_mul(a).saturating_mul(b).saturating_add(more) & !more
 }
 
 /// The greatest number of draws of the artifact's rule, which holds for the kind of draws that it was
@@ -197,10 +218,10 @@ impl Layout {
 fn adaptive_samples(model: &Model<'_>, config: &Config) -> Result<Option<u16>, ConfigError> {
     let Manifest { posterior: Some(_), adaptive, .. } = model.manifest() else { return Ok(None) };
     let expected = match adaptive {
-        None => "an artifact with an adaptive rule",
-        Some(_) if config.draws == Draws::Fixed => "fresh draws",
-        Some(rule) if rule.antithetic && !config.antithetic => "antithetic draws",
-        Some(rule) if config.antithetic && !rule.antithetic => "draws that are not antithetic",
+        None => AdaptiveNeed::Rule,
+        Some(_) if config.draws == Draws::Fixed => AdaptiveNeed::Fresh,
+        Some(rule) if rule.antithetic && !config.antithetic => AdaptiveNeed::Antithetic,
+        Some(rule) if config.antithetic && !rule.antithetic => AdaptiveNeed::NotAntithetic,
         Some(rule) => return Ok(Some(rule.samples_max)),
     };
     Err(ConfigError::Adaptive { expected })
@@ -242,11 +263,14 @@ pub(super) struct Buffers<'w> {
 
 impl<'w> Buffers<'w> {
     /// Cuts an unaligned workspace of at least `layout.bytes()` bytes.
+    #[inline(never)]
     pub(super) fn split(workspace: &'w mut [u8], layout: &Layout) -> Option<Self> {
+        let skip = workspace.as_ptr().addr().wrapping_neg() % layout.alignment();
+        let mut rest = workspace.get_mut(skip..)?;
         let tile = usize::from(layout.tile);
-        let alignment = layout.alignment();
-        let skip = workspace.as_ptr().addr().wrapping_neg() % alignment;
-        let rest = &mut Rest { bytes: workspace.get_mut(skip..)?, alignment };
+        let sizes = layout.sections();
+        let mut sections = sizes.iter();
+        let rest = &mut || rest.split_off_mut(..*sections.next()?);
         Some(Self {
             packed: take(rest, layout.packed)?,
             packed_noise: take(rest, layout.packed_noise * layout.slots)?,
@@ -268,15 +292,12 @@ impl<'w> Buffers<'w> {
     }
 }
 
-/// What is not cut off yet; starts at a multiple of `alignment`.
-struct Rest<'w> {
-    bytes: &'w mut [u8],
-    alignment: usize,
-}
-
-/// The next `count` elements; the rest stays aligned.
-fn take<'w, T: bytemuck::Pod>(rest: &mut Rest<'w>, count: usize) -> Option<&'w mut [T]> {
-    let bytes = count.checked_mul(size_of::<T>())?;
-    let section = rest.bytes.split_off_mut(..bytes.checked_next_multiple_of(rest.alignment)?)?;
-    bytemuck::try_cast_slice_mut(section.get_mut(..bytes)?).ok()
+/// `count` elements at the start of the next section.
+#[cfg_attr(not(feature = "std"), inline(never))]
+fn take<'w, T: bytemuck::Pod>(
+    next: &mut dyn FnMut() -> Option<&'w mut [u8]>,
+    count: usize,
+) -> Option<&'w mut [T]> {
+    let bytes = next()?.get_mut(..count.checked_mul(size_of::<T>())?)?;
+    bytemuck::try_cast_slice_mut(bytes).ok()
 }

@@ -7,6 +7,7 @@ use rand_xoshiro::Xoshiro128PlusPlus;
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The output function of SplitMix64: a bijection in which each input bit flips half of the output.
+#[cfg_attr(not(feature = "std"), inline(never))]
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

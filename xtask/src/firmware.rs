@@ -12,15 +12,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Settings of the embedded program: samples (0: the mean) and seed.
+/// Settings of the embedded program: samples (0: the mean), seed, and what it keeps of the runtime.
 pub struct Settings {
     /// `STF_SAMPLES`
     pub samples: &'static str,
     /// `STF_SEED`
     pub seed: &'static str,
+    /// `STF_OPERATORS`: `model` or `all`.
+    pub operators: &'static str,
+    /// `STF_LOAD`: `embedded` or `checked`.
+    pub load: &'static str,
 }
 
-pub const DEFAULT: Settings = Settings { samples: "8", seed: "0" };
+pub const DEFAULT: Settings = Settings { samples: "8", seed: "0", operators: "model", load: "embedded" };
 
 /// A processor: target, board whose memory map it gets, QEMU machines that run it.
 pub struct Processor {
@@ -90,10 +94,14 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
     let first = cases.first().ok_or("no model")?;
     table(first)?;
-    // Links only if nothing that predicts can panic.
-    let least = build(&M4, first, "predict", &DEFAULT)?;
-    let (code, _) = sizes(&least, &first.model)?;
-    println!("Cortex-M4F: no reachable panic; least program that predicts: code {code} bytes");
+    // Links only if nothing that predicts can panic, nor anything that loads and checks.
+    for (operators, load) in [("model", "embedded"), ("all", "checked")] {
+        let least = build(&M4, first, "predict", &Settings { operators, load, ..DEFAULT })?;
+        let (code, _) = sizes(&least, &first.model)?;
+        println!("Cortex-M4F: no reachable panic; operators: {operators}, {load}: code {code} bytes");
+    }
+    // The device's own check, and every operator.
+    selftest_with(&M4, first, &host, &Settings { operators: "all", load: "checked", ..DEFAULT })?;
     OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))?;
     if arguments.is_empty() {
         goldens(first)?;
@@ -113,7 +121,7 @@ fn goldens(case: &Case) -> Result<(), String> {
         expected.extend(format!("model {}\n", golden.name).into_bytes());
         expected.extend(&golden.expected);
     }
-    let settings = Settings { samples: "8", seed: "3" };
+    let settings = Settings { seed: "3", ..DEFAULT };
     for processor in std::iter::once(&M4).chain(&OTHERS) {
         let program = build(processor, case, "golden", &settings)?;
         for machine in processor.machines {
@@ -161,7 +169,9 @@ pub fn build_program(
     build
         .env("STF_BOARD", processor.board)
         .env("STF_SAMPLES", settings.samples)
-        .env("STF_SEED", settings.seed);
+        .env("STF_SEED", settings.seed)
+        .env("STF_OPERATORS", settings.operators)
+        .env("STF_LOAD", settings.load);
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
     // Without the DSP kernels the compiler makes the inner loops: worth their size.
     let profile = if processor.dsp { "release" } else { "fast" };
@@ -202,7 +212,11 @@ pub fn qemu(machine: &str, program: &Path) -> Command {
 
 /// Predicts the embedded inputs on the device.
 fn selftest(processor: &Processor, case: &Case, host: &Path) -> Result<(), String> {
-    let program = build(processor, case, "selftest", &DEFAULT)?;
+    selftest_with(processor, case, host, &DEFAULT)
+}
+
+fn selftest_with(processor: &Processor, case: &Case, host: &Path, settings: &Settings) -> Result<(), String> {
+    let program = build(processor, case, "selftest", settings)?;
     let expected = case.bits(&[host])?;
     for machine in processor.machines {
         let mut qemu = qemu(machine, &program);

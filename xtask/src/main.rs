@@ -20,6 +20,7 @@ mod real;
 mod report;
 mod sanitize;
 mod signature;
+mod sizes;
 mod supply;
 #[cfg(test)]
 mod unsafe_code;
@@ -91,6 +92,13 @@ const TASKS: &[Task] = &[
         "report-test",
         "[MODEL DATA [OOD...]]: reports in Chromium, wide and narrow, light and dark, printed",
         report::run,
+    ),
+    (
+        "sizes",
+        "[MODEL IMAGES LABELS LIMIT]: flash, workspace and stack on a Cortex-M4F, by what is kept of the runtime",
+        sizes::run,
+    ),
+    (
         "fuzz",
         "[--seconds N] [TARGET...]: libFuzzer over hostile artifacts, frames, data, ONNX and calls from C",
         fuzz::run,

@@ -2,7 +2,7 @@
 //! `stf eval`, byte for byte.
 
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
-use crate::firmware::{M4, Settings, build, with_device};
+use crate::firmware::{DEFAULT, M4, Settings, build, with_device};
 use crate::golden;
 use crate::models::{Case, same};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn evaluate(real: &Real, stf: &Path, host: &Path) -> Result<(), String> {
     let limit = real.limit.parse().map_err(|_| format!("limit {}", real.limit))?;
     let [images, labels] = ["inputs.bin", "labels.bin"].map(|name| from.join(name));
     let case = Case { model, images, labels, limit };
-    let program = build(&M4, &case, "device", &Settings { samples: real.samples, seed: SEED })?;
+    let program = build(&M4, &case, "device", &Settings { samples: real.samples, seed: SEED, ..DEFAULT })?;
     let data = ["--data", &data, "--split", "all", "--limit", real.limit, "--json"];
     let expected =
         output(Command::new(stf).arg("eval").arg(&case.model).args(data).args(host_settings(real)))?;

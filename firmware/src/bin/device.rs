@@ -8,7 +8,7 @@ use defmt_rtt as _;
 use stf_bnn::Predictor;
 use stf_device_protocol::Server;
 use stf_firmware::uart::Uart;
-use stf_firmware::{BUILD, CONFIG, FRAME_BYTES, MODEL, WORKSPACE_BYTES, fail, model};
+use stf_firmware::{BUILD, CONFIG, EMPTY, FRAME_BYTES, MODEL, OPERATORS, WORKSPACE_BYTES, fail, model};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -18,9 +18,12 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[entry]
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
-    let model = model();
-    let Ok(predictor) = Predictor::new(&model, CONFIG, WORKSPACE) else { fail("no predictor") };
-    let mut server: Server<'_, '_, FRAME_BYTES> = Server::new(MODEL, &model, predictor, BUILD);
+    let mut place = EMPTY;
+    let Some(model) = model(&mut place) else { fail("the embedded model is damaged") };
+    let Ok(predictor) = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS) else {
+        fail("no predictor")
+    };
+    let mut server: Server<'_, '_, FRAME_BYTES> = Server::new(MODEL, model, predictor, BUILD);
     let mut uart = Uart::open();
     #[cfg(feature = "log")]
     defmt::info!(

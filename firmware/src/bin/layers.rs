@@ -8,7 +8,8 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hio;
 use stf_bnn::{Input, Pass, Predictor};
 use stf_firmware::{
-    CONFIG, INPUT_VALUES, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model, stack_bytes, succeed,
+    CONFIG, EMPTY, INPUT_VALUES, OPERATORS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model,
+    stack_bytes, succeed,
 };
 
 #[panic_handler]
@@ -20,8 +21,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     static INPUT: [u8; INPUT_VALUES] = [99; INPUT_VALUES];
-    let model = model();
-    let Ok(mut predictor) = Predictor::new(&model, CONFIG, WORKSPACE) else { fail("no predictor") };
+    let mut place = EMPTY;
+    let Some(model) = model(&mut place) else { fail("the embedded model is damaged") };
+    let mut made = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS);
+    let Ok(predictor) = &mut made else { fail("no predictor") };
     count_from_here();
     let traced = predictor.trace(Input::U8(&INPUT), Pass::Mean, |_, _, _| {
         count_to_here();

@@ -9,8 +9,8 @@ use cortex_m_semihosting::hio;
 use stf_bnn::{Input, Predictor};
 use stf_device_protocol::write_bits;
 use stf_firmware::{
-    CONFIG, INPUT_VALUES, INPUTS, WORKSPACE_BYTES, count_from_here, count_to_here, fail, model, stack_bytes,
-    succeed,
+    CONFIG, EMPTY, INPUT_VALUES, INPUTS, OPERATORS, WORKSPACE_BYTES, count_from_here, count_to_here, fail,
+    model, stack_bytes, succeed,
 };
 
 #[panic_handler]
@@ -22,9 +22,11 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 fn main() -> ! {
     static mut WORKSPACE: [u8; WORKSPACE_BYTES] = [0; WORKSPACE_BYTES];
     let Ok(mut out) = hio::hstdout() else { fail("no semihosting") };
-    let model = model();
+    let mut place = EMPTY;
+    let Some(model) = model(&mut place) else { fail("the embedded model is damaged") };
     let check_stack = stack_bytes();
-    let Ok(mut predictor) = Predictor::new(&model, CONFIG, WORKSPACE) else { fail("no predictor") };
+    let mut made = Predictor::with_operators(model, CONFIG, WORKSPACE, &OPERATORS);
+    let Ok(predictor) = &mut made else { fail("no predictor") };
     let mut stack = 0;
     for (index, input) in INPUTS.chunks_exact(INPUT_VALUES).enumerate() {
         count_from_here();

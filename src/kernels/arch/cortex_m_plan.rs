@@ -9,6 +9,9 @@ const BAND: usize = 4096;
 /// Pixels of a band, at most: more would save no weight expansion worth the memory.
 pub(in crate::kernels) const PIXELS: usize = 64;
 
+/// i32 accumulators of a band and two channels.
+pub(in crate::kernels) const BAND_SUMS: usize = 2 * PIXELS;
+
 /// A layer that would need more i16 values for one pixel is left to the reference.
 const LIMIT: usize = 1 << 14;
 
@@ -21,6 +24,7 @@ pub(in crate::kernels) struct Plan {
     pub(in crate::kernels) kernel: [usize; 2],
     pub(in crate::kernels) stride: [usize; 2],
     pub(in crate::kernels) dilation: [usize; 2],
+    #[cfg_attr(not(target_os = "none"), expect(dead_code))]
     pub(in crate::kernels) pad: [usize; 2],
     /// Windows are read where they lie in the expanded rows.
     pub(in crate::kernels) direct: bool,
@@ -33,43 +37,39 @@ pub(in crate::kernels) struct Plan {
 
 impl Plan {
     /// `None` where the reference serves better.
-    pub(in crate::kernels) fn new(x: &Tensor, y: &Tensor, window: &Window) -> Option<Self> {
-        let channels = usize::from(x.channels);
-        let [kernel, stride, dilation] =
-            [window.kernel, window.stride, window.dilation].map(|a| a.map(usize::from));
+    #[inline(never)]
+    pub(in crate::kernels) const fn new(x: &Tensor, y: &Tensor, window: &Window) -> Option<Self> {
+        let channels = x.channels as usize;
+        let [kernel, stride, dilation, pad] =
+            [wide(window.kernel), wide(window.stride), wide(window.dilation), wide(window.pad)];
         // No checked model has zeros here. One whose flash flipped since may; the kernels' loops run at least
-        // once, and no product below may wrap.
-        (!kernel.contains(&0) && !dilation.contains(&0)).then_some(())?;
-        let direct = channels.is_multiple_of(4) && dilation[1] == 1;
+        // once.
+        if channels == 0 || kernel[0] == 0 || kernel[1] == 0 || dilation[0] == 0 || dilation[1] == 0 {
+            return None;
+        }
+        let direct = channels % 4 == 0 && dilation[1] == 1;
         // Windows are copied in words: a tap of a dilated line must be whole ones.
-        (dilation[1] == 1 || channels.is_multiple_of(2)).then_some(())?;
-        let line = kernel[1].checked_mul(channels)?;
-        kernel[0].checked_mul(line)?.checked_mul(8 * PIXELS)?;
+        if dilation[1] != 1 && channels % 2 != 0 {
+            return None;
+        }
+        let line = kernel[1] * channels;
         let (segments, units) =
             if direct { (kernel[0], line / 4) } else { (1, (kernel[0] * line).div_ceil(4)) };
-        let mut plan = Self {
-            x: [x.height.into(), x.width.into()],
-            y: [y.height.into(), y.width.into()],
-            channels,
-            kernel,
-            stride,
-            dilation,
-            pad: window.pad.map(usize::from),
-            direct,
-            segments,
-            units,
-            band: [1, 1],
-        };
-        if kernel == [1, 1] && stride == [1, 1] && plan.pad == [0, 0] {
+        let (x, y) = ([x.height as usize, x.width as usize], [y.height as usize, y.width as usize]);
+        let mut plan =
+            Self { x, y, channels, kernel, stride, dilation, pad, direct, segments, units, band: [1, 1] };
+        let whole = kernel[0] == 1 && kernel[1] == 1 && stride[0] == 1 && stride[1] == 1;
+        if whole && pad[0] == 0 && pad[1] == 0 {
             // One long row: no pixel without a neighbour.
-            plan.x = [1, plan.x[0] * plan.x[1]];
+            plan.x = [1, x[0] * x[1]];
             plan.y = plan.x;
         }
-        (plan.band_values()? <= LIMIT).then_some(())?;
-        let fits = |plan: &Self| plan.band_values().is_some_and(|values| values <= BAND);
-        while plan.band[1] < plan.y[1].min(PIXELS) {
+        if !plan.fits(LIMIT) {
+            return None;
+        }
+        while plan.band[1] < plan.y[1] && plan.band[1] < PIXELS {
             plan.band[1] += 1;
-            if !fits(&plan) {
+            if !plan.fits(BAND) {
                 plan.band[1] -= 1;
                 return Some(plan);
             }
@@ -79,7 +79,7 @@ impl Plan {
             && (plan.band[0] + 1) * plan.band[1] <= PIXELS
         {
             plan.band[0] += 1;
-            if !fits(&plan) {
+            if !plan.fits(BAND) {
                 plan.band[0] -= 1;
                 break;
             }
@@ -87,35 +87,52 @@ impl Plan {
         Some(plan)
     }
 
-    /// Input rows or columns under `outputs` neighbouring outputs.
-    pub(in crate::kernels) fn span(&self, axis: usize, outputs: usize) -> Option<usize> {
-        let reach = (self.kernel[axis] - 1).checked_mul(self.dilation[axis])?.checked_add(1)?;
-        (outputs - 1).checked_mul(self.stride[axis])?.checked_add(reach)
+    /// Whether a band has at most so many values.
+    const fn fits(&self, most: usize) -> bool {
+        matches!(self.band_values(), Some(values) if values <= most)
     }
 
-    pub(in crate::kernels) fn row_values(&self) -> Option<usize> {
-        self.span(1, self.band[1])?.checked_mul(self.channels)
+    /// Input rows or columns under `outputs` neighbouring outputs.
+    pub(in crate::kernels) const fn span(&self, axis: usize, outputs: usize) -> Option<usize> {
+        let Some(reach) = (self.kernel[axis] - 1).checked_mul(self.dilation[axis]) else { return None };
+        let Some(steps) = (outputs - 1).checked_mul(self.stride[axis]) else { return None };
+        let Some(span) = steps.checked_add(reach) else { return None };
+        span.checked_add(1)
+    }
+
+    pub(in crate::kernels) const fn row_values(&self) -> Option<usize> {
+        match self.span(1, self.band[1]) {
+            Some(span) => span.checked_mul(self.channels),
+            None => None,
+        }
     }
 
     /// Expanded input rows; four values behind them may be read, or copied with the last line.
-    pub(in crate::kernels) fn rows_values(&self) -> Option<usize> {
-        self.span(0, self.band[0])?
-            .checked_mul(self.row_values()?)?
-            .checked_add(4)?
-            .checked_next_multiple_of(4)
+    pub(in crate::kernels) const fn rows_values(&self) -> Option<usize> {
+        let (Some(rows), Some(row)) = (self.span(0, self.band[0]), self.row_values()) else { return None };
+        let Some(values) = rows.checked_mul(row) else { return None };
+        let Some(values) = values.checked_add(4) else { return None };
+        values.checked_next_multiple_of(4)
     }
 
-    pub(in crate::kernels) fn patches_values(&self) -> usize {
+    pub(in crate::kernels) const fn patches_values(&self) -> usize {
         if self.direct { 0 } else { self.band[0] * self.band[1] * self.units * 4 + 4 }
     }
 
-    pub(in crate::kernels) fn band_values(&self) -> Option<usize> {
-        self.rows_values()?.checked_add(self.patches_values())
+    pub(in crate::kernels) const fn band_values(&self) -> Option<usize> {
+        match self.rows_values() {
+            Some(rows) => rows.checked_add(self.patches_values()),
+            None => None,
+        }
     }
 
-    pub(in crate::kernels) fn weights_values(&self) -> usize {
+    pub(in crate::kernels) const fn weights_values(&self) -> usize {
         self.segments * self.units * 8
     }
+}
+
+const fn wide([a, b]: [u16; 2]) -> [usize; 2] {
+    [a as usize, b as usize]
 }
 
 /// Output rows of a depthwise band, at most.
@@ -128,18 +145,36 @@ pub(in crate::kernels) const COLUMNS: usize = 32;
 pub(in crate::kernels) const PLANES: usize = 4;
 
 /// Stride and output rows of a depthwise band; `None` for a layer that is left to the reference.
-pub(in crate::kernels) fn depthwise(x: &Tensor, y: &Tensor, window: &Window) -> Option<(usize, usize)> {
-    let square = window.kernel == [3, 3] && window.dilation == [1, 1] && window.stride[0] == window.stride[1];
-    let runs = square && matches!(window.stride[0], 1 | 2) && x.channels.is_multiple_of(4);
-    runs.then(|| (usize::from(window.stride[0]), usize::from(y.height).min(DEPTHWISE_ROWS)))
+pub(in crate::kernels) const fn depthwise(x: &Tensor, y: &Tensor, window: &Window) -> Option<(usize, usize)> {
+    let (kernel, stride, dilation) = (window.kernel, window.stride[0], window.dilation);
+    let square = kernel[0] == 3 && kernel[1] == 3 && stride == window.stride[1];
+    let dense = dilation[0] == 1 && dilation[1] == 1 && (stride == 1 || stride == 2);
+    if !square || !dense || x.channels % 4 != 0 {
+        return None;
+    }
+    let rows = if (y.height as usize) < DEPTHWISE_ROWS { y.height as usize } else { DEPTHWISE_ROWS };
+    Some((stride as usize, rows))
+}
+
+/// Whether bands serve a convolution's shape. Others are left to slow code for any shape.
+#[cfg_attr(not(target_os = "none"), expect(dead_code))]
+pub(in crate::kernels) const fn serves(layer: &Layer) -> bool {
+    match layer {
+        Layer::Conv2d { input, output, window, .. } => Plan::new(input, output, window).is_some(),
+        Layer::DepthwiseConv2d { input, output, window, .. } => depthwise(input, output, window).is_some(),
+        _ => true,
+    }
 }
 
 /// i16 values of scratch; 0 for a layer that is left to the reference.
 pub(in crate::kernels) fn scratch_values(layer: &Layer) -> usize {
     // Two more everywhere: the scratch is aligned to its own values only, the kernels' words are not.
     match layer {
+        // Any convolution may be the Bayesian one, which keeps the sums of a band of noise and of mean.
         Layer::Conv2d { input, output, window, .. } => Plan::new(input, output, window)
-            .and_then(|plan| plan.weights_values().checked_add(plan.band_values()?)?.checked_add(2))
+            .and_then(|plan| {
+                plan.weights_values().checked_add(plan.band_values()?)?.checked_add(2 + 4 * BAND_SUMS)
+            })
             .unwrap_or(0),
         Layer::DepthwiseConv2d { input, output, window, .. } => depthwise(input, output, window)
             // One more row: an odd pixel has a neighbour that reads, though nobody keeps its result.

@@ -12,3 +12,5 @@ pub(super) mod cortex_m;
 pub(super) mod cortex_m;
 #[cfg(feature = "cortex-m-dsp")]
 mod cortex_m_plan;
+#[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+pub(super) use cortex_m_plan::serves;

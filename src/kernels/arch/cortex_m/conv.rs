@@ -10,15 +10,15 @@
 #![allow(unsafe_code)]
 
 use super::expand::{self, Lines, gather};
-use super::plan::{PIXELS, Plan};
+use super::plan::Plan;
 use super::tile::{Job, UNIT_CODE, to_i8, to_i32};
 use crate::kernels::Conv;
 
 impl Plan {
     /// Expands the input under the band at `[row, column]`.
-    fn expand(&self, conv: &Conv<'_>, at: [usize; 2], rows: &mut [i16]) {
+    #[inline(never)]
+    fn expand(&self, input: &[i8], zero_point: i16, at: [usize; 2], rows: &mut [i16]) {
         let (Some(height), Some(pitch)) = (self.span(0, self.band[0]), self.row_values()) else { return };
-        let zero_point = conv.x.zero_point.into();
         let start = [
             (at[0] * self.stride[0]) as isize - self.pad[0] as isize,
             (at[1] * self.stride[1]) as isize - self.pad[1] as isize,
@@ -31,7 +31,7 @@ impl Plan {
             let inside = (self.x[1].saturating_sub(first) * self.channels).min(pitch - left);
             let from = (row as usize).wrapping_mul(self.x[1]).wrapping_add(first).wrapping_mul(self.channels);
             let outside = row < 0 || row as usize >= self.x[0] || inside == 0;
-            let (Some(from), false) = (conv.input.get(from..from.wrapping_add(inside)), outside) else {
+            let (Some(from), false) = (input.get(from..from.wrapping_add(inside)), outside) else {
                 to.fill(0);
                 continue;
             };
@@ -48,6 +48,7 @@ impl Plan {
     }
 
     /// Copies each window of the band in one piece.
+    #[inline(never)]
     fn gather(&self, rows: &[i16], patches: &mut [i16]) -> Option<()> {
         let pitch = self.row_values()?;
         // A dilated line is as many lines of one tap.
@@ -93,12 +94,9 @@ pub(super) enum Out<'a> {
     Values { y: &'a mut [i8], bias: &'a [i32], multiplier: &'a [f32], zero_point: i8 },
     /// Accumulators, on top of `bias`.
     Sums { acc: &'a mut [i32], bias: &'a [i32] },
-    /// Accumulators on top of `bias`, which may be empty, of one band and two channels.
-    Band { acc: &'a mut Band, bias: &'a [i32] },
+    /// Accumulators on top of `bias`, which may be empty, of one band and two channels: `[pixels, 2]`.
+    Band { acc: &'a mut [i32], bias: &'a [i32] },
 }
-
-/// Accumulators of one band, `[pixels, 2]`.
-pub(super) type Band = [i32; 2 * PIXELS];
 
 /// Neighbouring output pixels.
 #[derive(Debug, Clone, Copy)]
@@ -213,7 +211,7 @@ impl Out<'_> {
 /// A band of output pixels whose input is expanded.
 #[derive(Debug)]
 pub(super) struct Expanded<'a> {
-    plan: Plan,
+    plan: &'a Plan,
     /// Row and column of its first pixel.
     at: [usize; 2],
     rows: &'a [i16],
@@ -224,7 +222,7 @@ pub(super) struct Expanded<'a> {
 impl Expanded<'_> {
     /// One pair of channels, weights `[channels, kernel_h, kernel_w, x.channels]`.
     pub(super) fn run(&mut self, weights: &[i8], pair: Pair, out: &mut Out<'_>) -> Option<()> {
-        let plan = &self.plan;
+        let plan = self.plan;
         let row = plan.kernel[0] * plan.kernel[1] * plan.channels;
         let [a, b] = [pair.first, pair.second()].map(|c| weights.get(c * row..(c + 1) * row));
         if plan.direct {
@@ -261,27 +259,30 @@ impl Expanded<'_> {
     }
 }
 
-/// Calls `each` for every band of one image and every pair of channels. `None` if this module does not
+/// Calls `each` for every band of one image, `input`, and every pair of channels. `None` if this module does not
 /// run the layer, or a slice is too short.
+#[inline(never)]
 pub(super) fn bands(
     conv: &Conv<'_>,
+    input: &[i8],
     scratch: &mut [i16],
-    mut each: impl FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
+    each: &mut dyn FnMut(&mut Expanded<'_>, Pair) -> Option<()>,
 ) -> Option<()> {
-    let full = Plan::new(&conv.x, &conv.y, &conv.window)?;
+    let mut plan = Plan::new(&conv.x, &conv.y, &conv.window)?;
     let misaligned = (scratch.as_ptr().addr() / 2) % 2;
-    let (w, rest) = scratch.get_mut(misaligned..)?.split_at_mut_checked(full.weights_values())?;
-    let (rows, patches) = rest.split_at_mut_checked(full.rows_values()?)?;
+    let (w, rest) = scratch.get_mut(misaligned..)?.split_at_mut_checked(plan.weights_values())?;
+    let (rows, patches) = rest.split_at_mut_checked(plan.rows_values()?)?;
     let channels = usize::from(conv.y.channels);
-    for row in (0..full.y[0]).step_by(full.band[0].max(1)) {
-        for column in (0..full.y[1]).step_by(full.band[1].max(1)) {
-            let band = [full.band[0].min(full.y[0] - row), full.band[1].min(full.y[1] - column)];
-            let plan = Plan { band, ..full };
-            plan.expand(conv, [row, column], rows);
+    let [height, width] = plan.band;
+    for row in (0..plan.y[0]).step_by(height.max(1)) {
+        plan.band[0] = height.min(plan.y[0] - row);
+        for column in (0..plan.y[1]).step_by(width.max(1)) {
+            plan.band[1] = width.min(plan.y[1] - column);
+            plan.expand(input, conv.x.zero_point.into(), [row, column], rows);
             if !plan.direct {
                 plan.gather(rows, patches)?;
             }
-            let mut expanded = Expanded { plan, at: [row, column], rows, patches, w };
+            let mut expanded = Expanded { plan: &plan, at: [row, column], rows, patches, w };
             for first in (0..channels).step_by(2) {
                 each(&mut expanded, Pair { first, of: channels })?;
             }
@@ -290,7 +291,14 @@ pub(super) fn bands(
     Some(())
 }
 
-/// One image; `None` as [`bands`].
-pub(super) fn conv2d(conv: &Conv<'_>, weights: &[i8], scratch: &mut [i16], mut out: Out<'_>) -> Option<()> {
-    bands(conv, scratch, |band, pair| band.run(weights, pair, &mut out))
+/// One image, `input`; `None` as [`bands`].
+#[inline(never)]
+pub(super) fn conv2d(
+    conv: &Conv<'_>,
+    input: &[i8],
+    weights: &[i8],
+    scratch: &mut [i16],
+    mut out: Out<'_>,
+) -> Option<()> {
+    bands(conv, input, scratch, &mut |band, pair| band.run(weights, pair, &mut out))
 }

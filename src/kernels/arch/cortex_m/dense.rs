@@ -35,27 +35,47 @@ fn dots(x: &[i8], zero_point: i8, rows: [&[i8]; ROWS]) -> [i32; ROWS] {
     acc
 }
 
-/// Every output of every image.
-pub(super) fn run(dense: &Dense<'_>, filter: &Filter<'_>, output: &mut Output<'_>) {
-    // `None` is a slice that is too short: the artifact's check excludes it.
-    let _ = images(dense, filter, output);
+/// Whatever becomes of the outputs.
+pub(super) fn run(dense: &Dense<'_>, filter: &Filter<'_>, output: &mut Output<'_>) -> Option<()> {
+    let mean = mean_filter(output);
+    sums(dense, [Some(filter.values), mean.map(|mean| mean.values)], &mut |index, channel, sums| {
+        put(filter, output, index, channel, sums)
+    })
 }
 
-fn images(dense: &Dense<'_>, filter: &Filter<'_>, output: &mut Output<'_>) -> Option<()> {
+/// See [`Output::Real`]: the last layer of most networks, without the code for the others.
+pub(super) fn real(dense: &Dense<'_>, filter: &Filter<'_>, values: &mut [f32]) -> Option<()> {
+    sums(dense, [Some(filter.values), None], &mut |index, channel, [sum, _]| {
+        let sum = sum.wrapping_add(*filter.bias.get(channel)?);
+        *values.get_mut(index)? = sum as f32 * *filter.multiplier.get(channel)?;
+        Some(())
+    })
+}
+
+/// Calls `each(index, channel, sums)` for every output of every image.
+#[inline(never)]
+fn sums(
+    dense: &Dense<'_>,
+    weights: [Option<&[i8]>; 2],
+    each: &mut dyn FnMut(usize, usize, [i32; 2]) -> Option<()>,
+) -> Option<()> {
     let Dense { input, inputs, outputs, zero_point } = *dense;
-    let mean = mean_filter(output);
     for image in 0..input.len().checked_div(inputs)? {
         let x = input.get(image * inputs..(image + 1) * inputs)?;
         for first in (0..outputs).step_by(ROWS) {
-            let sums = |filter: &Filter<'_>| {
-                // Behind the last output the last row again, whose result is not kept.
-                let row = |index: usize| (first + index).min(outputs - 1) * inputs;
-                let rows = [0, 1, 2, 3].map(|index| filter.values.get(row(index)..row(index) + inputs));
-                dots(x, zero_point, rows.map(Option::unwrap_or_default))
-            };
-            let both = sums(filter).into_iter().zip(mean.as_ref().map_or([0; ROWS], sums));
-            for (channel, (sum, mean)) in (first..outputs).zip(both) {
-                put(filter, output, image * outputs + channel, channel, [sum, mean])?;
+            let mut both = [[0; ROWS]; 2];
+            for (sums, weights) in both.iter_mut().zip(weights) {
+                let Some(weights) = weights else { break };
+                let mut rows: [&[i8]; ROWS] = [&[]; ROWS];
+                for (index, row) in rows.iter_mut().enumerate() {
+                    // Behind the last output the last row again, whose result is not kept.
+                    let start = (first + index).min(outputs - 1) * inputs;
+                    *row = weights.get(start..start + inputs)?;
+                }
+                *sums = dots(x, zero_point, rows);
+            }
+            for (channel, (sum, mean)) in (first..outputs).zip(both[0].into_iter().zip(both[1])) {
+                each(image * outputs + channel, channel, [sum, mean])?;
             }
         }
     }

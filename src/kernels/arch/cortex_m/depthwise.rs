@@ -31,7 +31,7 @@ struct Band {
 
 impl Band {
     /// Expands the input under the band into four planes, `[rows, PLANES, COLUMNS]`.
-    fn expand(&self, conv: &Conv<'_>, planes: &mut [i16]) {
+    fn expand(&self, conv: &Conv<'_>, input: &[i8], planes: &mut [i16]) {
         let [height, width, channels] = [conv.x.height, conv.x.width, conv.x.channels].map(usize::from);
         let top = (self.row * self.stride) as isize - conv.window.pad[0] as isize;
         let left = (self.column * self.stride) as isize - conv.window.pad[1] as isize;
@@ -48,7 +48,7 @@ impl Band {
             }
             let from = (row as usize * width + first) * channels + self.channel;
             let (Some(from), Some(_)) = (
-                conv.input.get(from..from + (inside - 1) * channels + PLANES),
+                input.get(from..from + (inside - 1) * channels + PLANES),
                 to.get(before..before + (PLANES - 1) * COLUMNS + inside),
             ) else {
                 return;
@@ -133,10 +133,11 @@ impl Band {
     }
 }
 
-/// The convolution over the whole range of i8; `None` if this module does not run it, or a slice is too
+/// The convolution of one image, `input`, over the whole range of i8; `None` if this module does not run it, or a slice is too
 /// short.
 pub(super) fn depthwise(
     conv: &Conv<'_>,
+    input: &[i8],
     weights: &[i8],
     scratch: &mut [i16],
     to: &Requantize<'_>,
@@ -158,7 +159,7 @@ pub(super) fn depthwise(
             planes.fill(0);
             for channel in (0..channels).step_by(PLANES) {
                 let band = Band { stride, row, column, rows, columns, channel };
-                band.expand(conv, planes);
+                band.expand(conv, input, planes);
                 for lane in 0..PLANES {
                     band.run(conv, lane, planes, weights, to, y)?;
                 }

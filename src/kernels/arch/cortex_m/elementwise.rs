@@ -4,6 +4,7 @@
 use super::ops::{max8, min8};
 use crate::artifact::Clamp;
 use crate::kernels::Add;
+use crate::number::requantize_sum;
 use core::arch::asm;
 
 /// Restricts requantized values to a clamp narrower than i8.
@@ -134,20 +135,12 @@ pub(super) fn add(add: &Add, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) {
         // read before it is written.
         unsafe { sum(&raw const job) };
     }
-    let start = job.words * 4;
-    if let (Some(rest), true) = (y.get_mut(start..), start < count) {
-        // The last word has neighbours of its own.
-        let word = |x: Option<&[i8]>| {
-            let mut word = [0; 4];
-            let from = x.map_or(&*rest, |x| x.get(start..).unwrap_or_default());
-            word.iter_mut().zip(from).for_each(|(to, &x)| *to = x);
-            word
-        };
-        let (a, b, mut last) = (word(a), word(b), [0; 4]);
-        (job.a, job.b, job.y, job.words) = (a.as_ptr(), b.as_ptr(), last.as_mut_ptr(), 1);
-        // SAFETY: one word each.
-        unsafe { sum(&raw const job) };
-        rest.iter_mut().zip(last).for_each(|(to, x)| *to = x);
+    for index in job.words * 4..count {
+        let Some(to) = y.get_mut(index) else { break };
+        let value = |x: Option<&[i8]>| x.map_or(Some(*to), |x| x.get(index).copied()).unwrap_or_default();
+        let (a, b) = (i32::from(value(a)) + job.minus_zero[0], i32::from(value(b)) + job.minus_zero[1]);
+        let all = Clamp { min: i8::MIN, max: i8::MAX };
+        *to = requantize_sum([a, b], add.multipliers, add.zero_point, all);
     }
     clamp(y, add.clamp);
 }

@@ -1,8 +1,9 @@
 //! Any convolution, value by value: for the shapes that bands do not serve (other depthwise windows than
 //! 3x3, dilated lines of an odd number of channels, windows larger than the scratch). Small before fast.
 
+use super::axis;
 use super::finish::{mean_filter, put};
-use crate::kernels::{Conv, Filter, Output, reference};
+use crate::kernels::{Conv, Filter, Output};
 
 /// A convolution of either kind.
 #[derive(Debug, Clone, Copy)]
@@ -13,11 +14,12 @@ pub(super) struct Shape<'a> {
 
 impl Shape<'_> {
     /// `sum (x - zero_point) * w` of one output value; `row` and `column` say where its window stands.
+    #[inline(never)]
     fn sum(&self, weights: &[i8], [row, column]: [usize; 2], channel: usize) -> i32 {
         let Conv { input, x, window, .. } = &self.conv;
         let (width, channels) = (usize::from(x.width), usize::from(x.channels));
-        let (top, row_lo, row_hi) = reference::axis(window, 0, row, x.height.into());
-        let (left, lo, hi) = reference::axis(window, 1, column, width);
+        let (top, row_lo, row_hi) = axis(window, 0, row, x.height.into());
+        let (left, lo, hi) = axis(window, 1, column, width);
         let [dilation_h, dilation_w] = window.dilation.map(usize::from);
         let [kernel_h, kernel_w] = window.kernel.map(usize::from);
         let first = if self.depthwise { 0 } else { channel * kernel_h * kernel_w };
@@ -40,6 +42,8 @@ impl Shape<'_> {
     }
 
     /// Every output of every image.
+    #[cold]
+    #[inline(never)]
     pub(super) fn run(&self, filter: &Filter<'_>, output: &mut Output<'_>) {
         let [x, y] = [self.conv.x, self.conv.y];
         let (len, mean) = ((x.len() as usize).max(1), mean_filter(output));

@@ -116,3 +116,16 @@ pub(super) fn min8(a: u32, b: u32) -> u32 {
     }
     y
 }
+
+/// Square root, rounded to nearest even as IEEE 754 asks.
+#[inline(never)]
+pub(in crate::kernels) fn sqrt(x: f32) -> f32 {
+    let y: u32;
+    // SAFETY: registers alone, but for one that is saved on the stack: its class cannot be named here. Whoever
+    // enables the feature says that the core has an FPU.
+    unsafe {
+        asm!("vpush {{s0}}", "vmov s0, {y}", "vsqrt.f32 s0, s0", "vmov {y}, s0", "vpop {{s0}}",
+            y = inout(reg) x.to_bits() => y, options(pure, nomem, preserves_flags));
+    }
+    f32::from_bits(y)
+}

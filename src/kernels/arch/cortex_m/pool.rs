@@ -1,9 +1,9 @@
 //! Pooling, four channels a word.
 
-use super::each_image;
 use super::ops::{max8, sxtab16, sxtab16_odd};
+use super::{axis, each_image};
 use crate::artifact::Clamp;
-use crate::kernels::{Conv, reference};
+use crate::kernels::Conv;
 use crate::number::requantize;
 
 /// The input under one window: its first element, rows and columns, and the steps between them, in values.
@@ -17,17 +17,17 @@ struct Taps {
 }
 
 /// Calls `each(input, taps, output values)` for every output pixel.
-#[inline(always)]
-fn windows(conv: &Conv<'_>, y: &mut [i8], mut each: impl FnMut(&[i8], Taps, &mut [i8])) {
+#[inline(never)]
+fn windows(conv: &Conv<'_>, y: &mut [i8], each: &mut dyn FnMut(&[i8], &Taps, &mut [i8])) {
     let Conv { x, y: to, window, .. } = conv;
     let (width, channels) = (usize::from(x.width), usize::from(x.channels).max(1));
     let [dilation_h, dilation_w] = window.dilation.map(usize::from);
-    let _ = each_image(conv, y, |image, y| {
+    let _ = each_image(conv, y, &mut |input, y| {
         for row in 0..usize::from(to.height) {
-            let (top, row_lo, row_hi) = reference::axis(window, 0, row, x.height.into());
+            let (top, row_lo, row_hi) = axis(window, 0, row, x.height.into());
             let top = top.wrapping_add_unsigned(row_lo * dilation_h) as usize;
             for column in 0..usize::from(to.width) {
-                let (left, lo, hi) = reference::axis(window, 1, column, width);
+                let (left, lo, hi) = axis(window, 1, column, width);
                 let left = left.wrapping_add_unsigned(lo * dilation_w) as usize;
                 let taps = Taps {
                     start: (top * width + left) * channels,
@@ -37,7 +37,7 @@ fn windows(conv: &Conv<'_>, y: &mut [i8], mut each: impl FnMut(&[i8], Taps, &mut
                     column_step: dilation_w * channels,
                 };
                 let at = (row * usize::from(to.width) + column) * channels;
-                each(image.input, taps, y.get_mut(at..at + channels)?);
+                each(input, &taps, y.get_mut(at..at + channels)?);
             }
         }
         Some(())
@@ -74,7 +74,7 @@ impl Taps {
 
 /// See [`Kernels::max_pool`](crate::kernels::Kernels).
 pub(super) fn max(conv: &Conv<'_>, y: &mut [i8]) {
-    windows(conv, y, |input, taps, y| {
+    windows(conv, y, &mut |input, taps, y| {
         let (words, rest) = y.as_chunks_mut::<4>();
         let tail = words.len() * 4;
         for (index, y) in words.iter_mut().enumerate() {
@@ -93,7 +93,7 @@ pub(super) fn max(conv: &Conv<'_>, y: &mut [i8]) {
 const SHORT: u32 = 256;
 
 /// Sums of four channels, not centred.
-#[inline(always)]
+#[inline(never)]
 fn sums(taps: &Taps, input: &[i8], channel: usize) -> [i32; 4] {
     let (mut even, mut odd, mut left) = (0, 0, SHORT);
     let mut total = [0; 4];
@@ -117,7 +117,7 @@ fn sums(taps: &Taps, input: &[i8], channel: usize) -> [i32; 4] {
 /// See [`Kernels::avg_pool`](crate::kernels::Kernels).
 pub(super) fn average(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mut [i8]) {
     let zero_point = i32::from(conv.x.zero_point);
-    windows(conv, y, |input, taps, y| {
+    windows(conv, y, &mut |input, taps, y| {
         let inside = taps.rows * taps.columns;
         let n = if count_padding { conv.window.area() } else { inside as u32 };
         let m = conv.x.scale / (n as f32 * conv.y.scale);
@@ -125,7 +125,9 @@ pub(super) fn average(conv: &Conv<'_>, count_padding: bool, clamp: Clamp, y: &mu
         let (words, rest) = y.as_chunks_mut::<4>();
         let tail = words.len() * 4;
         for (index, y) in words.iter_mut().enumerate() {
-            *y = sums(&taps, input, index * 4).map(mean);
+            for (y, sum) in y.iter_mut().zip(sums(taps, input, index * 4)) {
+                *y = mean(sum);
+            }
         }
         for (index, y) in rest.iter_mut().enumerate() {
             let mut sum = 0;
