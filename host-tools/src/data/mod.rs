@@ -48,7 +48,8 @@ pub use dataset::{
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
 pub use sharding::shard;
-pub use split::{TEST_SEED, splits};
+pub(crate) use split::below;
+pub use split::{TEST_SEED, shuffled, splits};
 pub use targets::{TargetScaling, Targets};
 
 use crate::error::{Error, Result};
