@@ -82,6 +82,29 @@ fn every_flipped_bit_is_an_error() {
         assert!(Model::from_bytes(&AlignedBytes::new(&damaged)).is_err(), "bit {bit}");
         damaged[bit / 8] ^= 1 << (bit % 8);
     }
+    println!("{} single-bit flips, all found", file.len() * 8);
+}
+
+/// A file of a quarter of a megabyte: any flip, and any burst of up to 32 bits.
+#[test]
+fn random_flips_and_bursts_in_a_large_artifact_are_errors() {
+    let mut large = Builder::new(4, [16, 16, 1]);
+    large.dense(960);
+    large.dense_output(3);
+    let file = large.finish(3);
+    assert!(file.len() > 240_000, "{}", file.len());
+    let mut dice = common::Dice(9);
+    for round in 0..400_usize {
+        let at = dice.int(0, file.len() as i64 - 6) as usize;
+        // Single bits first, then 32 neighbouring bits of which the first is flipped.
+        let burst = if round < 200 { 1 } else { dice.bits() as u32 | 1 };
+        let burst = (u64::from(burst) << dice.int(0, 7)).to_le_bytes();
+        let flip = |bytes: &[u8]| -> Vec<u8> {
+            bytes[at..at + 5].iter().zip(burst).map(|(byte, burst)| byte ^ burst).collect()
+        };
+        let changed = [&file[..at], &flip(&file), &file[at + 5..]].concat();
+        assert!(Model::from_bytes(&AlignedBytes::new(&changed)).is_err(), "byte {at}, {burst:?}");
+    }
 }
 
 /// Damage with a checksum that was made to fit: an error or a sound model, never a panic.

@@ -107,3 +107,17 @@ fn a_read_only_folder_is_one_line() {
     let Some(output) = mounted("ro", text, &place) else { return };
     refused(&output, &["model.stf", "Read-only"]);
 }
+
+/// Stage 2 diverges: the last checkpoint of stage 1 is kept, and the message says what to try.
+#[test]
+fn a_loss_that_is_no_number_keeps_the_last_good_checkpoint() {
+    let dir = TempDir::new().unwrap();
+    let text = format!("exec {TRAIN} --lr-mu 1e30 --out \"$1/run\"");
+    let output = script(&["env"], &text, dir.path());
+    refused(&output, &["epoch 1", "learning rate"]);
+    let kept = fs::read(dir.path().join("run/checkpoint")).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("run/log.jsonl")).unwrap().lines().count(), 2);
+    let resume = script(&["env"], "exec \"$STF\" train --resume --out \"$1/run\"", dir.path());
+    refused(&resume, &["epoch 1", "learning rate"]);
+    assert!(fs::read(dir.path().join("run/checkpoint")).unwrap() == kept, "the checkpoint is untouched");
+}

@@ -55,7 +55,9 @@ fn the_gradient_is_that_of_the_averaged_prediction() {
 fn a_saturated_network_still_has_a_gradient() {
     let (mut net, pre) = (random_net(dense_net()), preprocessing());
     let last = net.graph.output();
-    if let Weights::MeanField { params, .. } = &mut net.weights {
+    if let Weights::MeanField { params, posteriors } = &mut net.weights {
+        // Draws that agree: otherwise one of them is sure of every class.
+        posteriors.iter_mut().for_each(|posterior| posterior.log_var.fill(-20.0));
         // Only the last layer: saturated tanh units would have no gradient indeed.
         *params.nodes[last].weight.as_mut().unwrap() *= 400.0;
     }
