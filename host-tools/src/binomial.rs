@@ -32,6 +32,23 @@ pub fn upper_bound(k: u64, n: u64, confidence: f64) -> f64 {
     high
 }
 
+/// Clopper-Pearson: the two-sided interval of a share, where `k` of `n` were found. All of 0 to 1 if `n`
+/// is 0. Takes time proportional to `k` or `n - k`, whichever is less.
+#[must_use]
+pub fn interval(k: u64, n: u64, confidence: f64) -> (f64, f64) {
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    if k > n / 2 {
+        let (low, high) = interval(n - k, n, confidence);
+        return (1.0 - high, 1.0 - low);
+    }
+    let tail = (1.0 - confidence) / 2.0;
+    // The share at which finding k or more becomes as unlikely as the tail.
+    let low = if k == 0 { 0.0 } else { upper_bound(k - 1, n, tail) };
+    (low, upper_bound(k, n, 1.0 - tail))
+}
+
 /// Least number of trials without any event that proves at most a share `delta`.
 #[must_use]
 pub fn least_trials(delta: f64, confidence: f64) -> u64 {

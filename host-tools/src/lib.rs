@@ -2,7 +2,7 @@
 //! them, and evaluates the artifact through the runtime that devices use.
 //!
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
-//! (`stf_bnn`) → [`calibrate`] and [`evaluate`]. The binary `stf` is [`commands`].
+//! (`stf_bnn`) → [`calibrate`] and [`evaluate`] → [`report`]. The binary `stf` is [`commands`].
 
 pub mod attack;
 pub mod bench;
@@ -27,6 +27,7 @@ pub mod plan;
 pub mod privacy;
 pub mod progress;
 pub mod quantize;
+pub mod report;
 pub mod run;
 pub mod train;
 

@@ -51,6 +51,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let mut trained = Tally::default();
     while trained.kills < moments - moments / 3 {
         test.train(&mut trained)?;
+        eprintln!("xtask kill-test: {trained:?}");
         if trained.finished > 20 + 2 * trained.kills {
             return Err(format!("too few processes could be killed: {trained:?}"));
         }
@@ -128,7 +129,8 @@ impl Test {
             if !resume {
                 command.arg("--force");
             }
-            let moment = self.moment(self.train_time.mul_f64(0.9));
+            // A few epochs at most: a run is killed in every part of it.
+            let moment = self.moment(self.train_time.mul_f64(0.35));
             let ended = killed(command.stderr(file), moment)?;
             let text = String::from_utf8_lossy(&read(&log)?).into_owned();
             epochs += text.lines().filter(|line| line.contains("validation accuracy")).count();

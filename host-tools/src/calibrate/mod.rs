@@ -18,14 +18,11 @@ pub use artifact::{Facts, SetFacts, rewrite};
 pub use options::{Options, Wanted};
 pub use share::Share;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, shuffled};
 use crate::error::{Error, Result};
-use crate::evaluate::bootstrap::below;
 use crate::evaluate::{Outcome, metrics, outcomes, predict_all, require_labels};
 use crate::export::adaptive::{self, Wish};
 use conformal::Example;
-use rand_core::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use stf_bnn::artifact::{SamplingPolicy, Task};
 use stf_bnn::uncertainty::{SetMethod, random_share};
@@ -98,12 +95,8 @@ pub struct AbstentionSummary {
 /// # Errors
 /// Never, for a data set that is consistent.
 pub fn parts(calibration: &Dataset, seed: u64) -> Result<(Dataset, Dataset)> {
-    let mut indices: Vec<usize> = (0..calibration.len()).collect();
     // Any constant: keeps this stream apart from that of the splits.
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xca11_b7a7e);
-    for last in (1..indices.len()).rev() {
-        indices.swap(last, below(&mut rng, last + 1));
-    }
+    let mut indices = shuffled(calibration.len(), seed ^ 0xca11_b7a7e);
     let (fit, certify) = indices.split_at_mut(calibration.len() / 2);
     fit.sort_unstable();
     certify.sort_unstable();

@@ -5,7 +5,8 @@ use super::common::{
 };
 use crate::data::corrupt::Corruption;
 use crate::error::Result;
-use crate::evaluate::{ByScore, Evaluation, Promises, evaluate_shifts};
+use crate::evaluate::{self, ByScore, Evaluation, Promises};
+use crate::report::{self, Report, Subject};
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,49 +18,83 @@ const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be g
 /// Evaluate an artifact on a data set, through the device's own runtime
 #[derive(Debug, Args)]
 pub struct EvalArgs {
+    #[command(flatten)]
+    what: EvaluationArgs,
+    /// Write a report for people, one HTML page, to this file too
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// With --report: write its figures as JSON and its plots as SVG files into this folder
+    #[arg(long, value_name = "DIR", requires = "report")]
+    files: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is evaluated, and how.
+#[derive(Debug, Args)]
+pub(super) struct EvaluationArgs {
     /// The .stf file
-    pub model: PathBuf,
+    model: PathBuf,
     /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
     #[arg(long, value_name = "NAME|PATH")]
-    pub data: String,
+    data: String,
     /// Which part of the data
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
-    pub split: SplitArg,
+    split: SplitArg,
     /// Out-of-distribution data to tell apart by uncertainty; may be given several times
     #[arg(long, value_name = "NAME|PATH")]
-    pub ood: Vec<String>,
+    ood: Vec<String>,
     /// Evaluate on a shifted copy of the data too, such as blur:3; may be given several times
     #[arg(long, value_name = "NAME:SEVERITY", long_help = CORRUPT_HELP)]
-    pub corrupt: Vec<Corruption>,
+    corrupt: Vec<Corruption>,
     /// Every kind of shift at every severity
     #[arg(long, conflicts_with = "corrupt")]
-    pub corruptions: bool,
+    corruptions: bool,
     /// At most so many examples of each data set, from the front
     #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
+    limit: Option<usize>,
     #[command(flatten)]
     samples: SampleArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// If the artifact or the data cannot be read, or do not fit each other.
+/// If the artifact or the data cannot be read, or do not fit each other; if a report cannot be written.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    let bytes = read_artifact(&args.model)?;
-    let model = check_artifact(&args.model, &bytes)?;
-    let seed = model.manifest().provenance.seed;
-    let data = load_split(&args.data, args.split, seed, &args.data_dir, args.limit)?;
-    let ood =
-        args.ood.iter().map(|spec| load_ood(spec, &args.data_dir, args.limit)).collect::<Result<Vec<_>>>()?;
-    let shifts = if args.corruptions { Corruption::all().collect() } else { args.corrupt.clone() };
-    let evaluation = evaluate_shifts(&model, &data, &ood, &shifts, &args.samples.config())?;
+    let (evaluation, report) = args.what.evaluate(args.report.is_some())?;
+    if let (Some(report), Some(page)) = (report, &args.report) {
+        report.write_page(page)?;
+        if let Some(folder) = &args.files {
+            report.write_files(folder)?;
+        }
+    }
     print_result(args.json, &evaluation, text)
+}
+
+impl EvaluationArgs {
+    /// Evaluates, and collects a report of it if one is wanted.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(super) fn evaluate(&self, reported: bool) -> Result<(Evaluation, Option<Report>)> {
+        let bytes = read_artifact(&self.model)?;
+        let model = check_artifact(&self.model, &bytes)?;
+        let seed = model.manifest().provenance.seed;
+        let data = load_split(&self.data, self.split, seed, &self.data_dir, self.limit)?;
+        let load = |spec: &String| load_ood(spec, &self.data_dir, self.limit);
+        let ood = self.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
+        let shifts = if self.corruptions { Corruption::all().collect() } else { self.corrupt.clone() };
+        let config = self.samples.config();
+        let predictions = evaluate::predict(&model, &data, &ood, &config)?;
+        let evaluation = evaluate::of_predictions(&model, &data, &ood, &predictions, &shifts, &config)?;
+        let subject = Subject { model: &model, file: &bytes, data: &data, ood: &ood, config: &config };
+        let report = reported.then(|| report::classifier(&subject, &evaluation, &predictions)).transpose()?;
+        Ok((evaluation, report))
+    }
 }
 
 /// The figures in words, for a reader.

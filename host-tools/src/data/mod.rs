@@ -41,7 +41,8 @@ pub use dataset::{
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
 pub use sharding::shard;
-pub use split::{TEST_SEED, splits};
+pub(crate) use split::below;
+pub use split::{TEST_SEED, shuffled, splits};
 
 use crate::error::{Error, Result};
 use crate::graph::Shape;

@@ -104,6 +104,14 @@ fn quotas(sizes: &[usize], wanted: usize) -> Vec<usize> {
     quotas
 }
 
+/// The indices 0 to `count - 1` in an order that the seed decides.
+#[must_use]
+pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    shuffle(&mut order, &mut Xoshiro256PlusPlus::seed_from_u64(seed));
+    order
+}
+
 /// Fisher-Yates.
 fn shuffle(values: &mut [usize], rng: &mut impl Rng) {
     for last in (1..values.len()).rev() {
@@ -112,7 +120,7 @@ fn shuffle(values: &mut [usize], rng: &mut impl Rng) {
 }
 
 /// A number below `bound`: the upper half of a 64 x 64-bit product; its bias is below `bound / 2^64`.
-fn below(rng: &mut impl Rng, bound: usize) -> usize {
+pub(crate) fn below(rng: &mut impl Rng, bound: usize) -> usize {
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 

@@ -1,6 +1,7 @@
 //! Percentile bootstrap: how much a figure would vary with other examples of the same kind.
 
-use rand_core::{Rng, SeedableRng};
+use crate::data::below;
+use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -40,11 +41,6 @@ pub fn intervals<const FIGURES: usize>(
         let tail = RESAMPLES / 40;
         Interval(values[tail - 1], values[RESAMPLES - tail])
     })
-}
-
-/// A number below `bound`: the upper half of a 64 x 64-bit product; its bias is below `bound / 2^64`.
-pub(crate) fn below(rng: &mut impl Rng, bound: usize) -> usize {
-    ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 
 #[cfg(test)]
