@@ -180,16 +180,27 @@ fn all_finite(x: &[f32]) -> bool {
     x.chunks(64).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
 }
 
-/// Quantizes raw values that come in another order than the network's.
+/// Quantizes raw values that come in any order.
 fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T], out: &mut [i8]) {
-    let mut places = places(spec, out.len());
-    for out in out.chunks_exact_mut(usize::from(spec.tensor.channels).max(1)) {
+    let channels = usize::from(spec.tensor.channels).max(1);
+    // From a position, and from a channel, to the next one.
+    let [next_position, next_channel] = match spec.layout {
+        InputLayout::Nhwc => [channels, 1],
+        InputLayout::Nchw => [1, out.len() / channels],
+    };
+    let (first, step) = match spec.channel_order {
+        ChannelOrder::Same => (0, next_channel),
+        ChannelOrder::Reversed => ((channels - 1) * next_channel, next_channel.wrapping_neg()),
+    };
+    for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+        let mut at = position * next_position + first;
         let parameters = rule.mean.iter().zip(rule.multiplier);
-        for ((out, (&mean, &multiplier)), at) in out.iter_mut().zip(parameters).zip(&mut places) {
+        for (out, (&mean, &multiplier)) in out.iter_mut().zip(parameters) {
             // There is one: the lengths were compared.
             if let Some(&x) = raw.get(at) {
                 *out = number::quantize(x.into(), mean, multiplier, rule.zero_point);
             }
+            at = at.wrapping_add(step);
         }
     }
 }
