@@ -21,6 +21,7 @@ pub mod graph;
 pub mod import;
 pub mod kernels;
 pub mod keys;
+pub mod logs;
 pub mod onnx;
 pub mod optima;
 pub mod plan;

@@ -150,7 +150,7 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
     Ok(Inspection {
         name: manifest.name.to_string(),
         file_bytes,
-        task: format!("{:?}", manifest.task).to_lowercase(),
+        task: manifest.task.name().to_string(),
         input: shape(&manifest.input.tensor),
         input_layout: format!("{:?}", manifest.input.layout).to_lowercase(),
         channel_order: format!("{:?}", manifest.input.channel_order).to_lowercase(),

@@ -25,13 +25,25 @@ pub fn intervals<const FIGURES: usize>(
     seed: u64,
     figures: impl Fn(&[usize]) -> [f64; FIGURES] + Sync,
 ) -> [Interval; FIGURES] {
+    intervals_of_parts(&[n], seed, figures)
+}
+
+/// As [`intervals`], of figures of several sets of these sizes, each resampled by itself: the indices of the
+/// first set come first.
+pub fn intervals_of_parts<const FIGURES: usize>(
+    sizes: &[usize],
+    seed: u64,
+    figures: impl Fn(&[usize]) -> [f64; FIGURES] + Sync,
+) -> [Interval; FIGURES] {
     let resampled: Vec<[f64; FIGURES]> = (0..RESAMPLES)
         .into_par_iter()
         .map_init(Vec::new, |indices, resample| {
             // One stream a resample: threads play no part.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ ((resample as u64) << 32));
             indices.clear();
-            indices.extend((0..n).map(|_| below(&mut rng, n)));
+            for &n in sizes {
+                indices.extend((0..n).map(|_| below(&mut rng, n)));
+            }
             figures(indices)
         })
         .collect();

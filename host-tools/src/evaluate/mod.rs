@@ -1,15 +1,21 @@
 //! Figures of a model on data: what `stf eval` prints. Every prediction comes from the runtime.
 
+mod anomaly;
 pub mod bootstrap;
 mod detection;
 mod figures;
 mod outcomes;
 mod promises;
+mod regression;
 
+pub use anomaly::{AlarmRow, AnomalyEntry, AnomalyEvaluation, errors, evaluate_anomaly};
 pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
 pub use figures::{Details, Intervals, ReliabilityBin, details};
 pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
 pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
+pub use regression::{
+    IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, require_targets,
+};
 
 use crate::data::Dataset;
 use crate::data::corrupt::Corruption;

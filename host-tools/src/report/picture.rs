@@ -50,7 +50,14 @@ mod tests {
     use crate::graph::Shape;
 
     fn set(shape: Shape, inputs: Inputs) -> Dataset {
-        Dataset { name: "a".into(), shape, inputs, labels: vec![0, 0], class_names: vec!["a".into()] }
+        Dataset {
+            name: "a".into(),
+            shape,
+            inputs,
+            labels: vec![0, 0],
+            class_names: vec!["a".into()],
+            targets: Default::default(),
+        }
     }
 
     fn pixels(text: &str) -> (u32, u32, Vec<u8>) {
