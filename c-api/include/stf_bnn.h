@@ -310,7 +310,8 @@ typedef struct stf_predictor {
  */
 typedef struct stf_prediction {
   /*
-   Mean over the draws: class probabilities, or the values of a regression; `outputs` of them.
+   Mean over the draws: class probabilities, or the values of a regression; `outputs` of them. Of a
+   Gaussian regression the means of all targets, then their aleatoric variances.
    */
   const float *mean;
   /*
@@ -331,7 +332,7 @@ typedef struct stf_prediction {
    */
   uint16_t passes;
   /*
-   1 if the members below are set, 0 for a regression, which leaves them 0.
+   1 if the class and its uncertainties are set, 0 for other networks, which leave them 0.
    */
   uint8_t is_classification;
   /*
@@ -358,7 +359,55 @@ typedef struct stf_prediction {
    Epistemic uncertainty, nats.
    */
   float mutual_information;
+  /*
+   Mean squared difference of an autoencoder's reconstruction from its input; NaN of other networks.
+   */
+  float reconstruction_error;
+  /*
+   Number of targets of a Gaussian regression, else 0.
+   */
+  size_t targets;
 } stf_prediction;
+
+/*
+ Distribution of a target, in its units.
+ */
+typedef struct StfGaussian {
+  /*
+   Mean.
+   */
+  float mean;
+  /*
+   Standard deviation: the root of the sum of both variances.
+   */
+  float sigma;
+  /*
+   Variance that the input leaves open.
+   */
+  float aleatoric_variance;
+  /*
+   Variance that the network does not know better.
+   */
+  float epistemic_variance;
+} StfGaussian;
+
+/*
+ Where a target lies, in its units.
+ */
+typedef struct StfInterval {
+  /*
+   Lower end.
+   */
+  float low;
+  /*
+   Upper end.
+   */
+  float high;
+  /*
+   Promised share of intervals that hold their target, 0 to 1.
+   */
+  double coverage;
+} StfInterval;
 
 /*
  A drift monitor. Made by `stf_drift_init`; nothing to release. May be copied to be kept. Its content
@@ -617,6 +666,43 @@ stf_status stf_predict_i8(struct stf_predictor *predictor,
                           const int8_t *input,
                           size_t length,
                           struct stf_prediction *prediction);
+
+/*
+ Distribution of a target of a Gaussian regression. Out of range: there is no such target.
+
+ # Safety
+ `prediction` leads to a result whose workspace is still there, `gaussian` to an `stf_gaussian`.
+ */
+stf_status stf_prediction_gaussian(const struct stf_prediction *prediction,
+                                   size_t target,
+                                   struct StfGaussian *gaussian);
+
+/*
+ Prediction interval of a target of a Gaussian regression. Level 0 has the greatest coverage. Out of range:
+ there is no such level or target; no facts: the artifact carries no factors.
+
+ # Safety
+ `model` leads to an `stf_model`, `prediction` to a result whose workspace is still there, `interval` to an
+ `stf_interval`.
+ */
+stf_status stf_prediction_interval(const struct stf_model *model,
+                                   const struct stf_prediction *prediction,
+                                   size_t level,
+                                   size_t target,
+                                   struct StfInterval *interval);
+
+/*
+ Conformal p-value of an autoencoder's reconstruction error: how often a normal input has such an error or a
+ greater one. Raise an alarm where it is at most `alpha`: a normal input does with that probability at
+ most. Out of range: the prediction has no reconstruction error; no facts: the artifact carries no
+ reference.
+
+ # Safety
+ `model` leads to an `stf_model`, `prediction` to a result, `p_value` to a `float`.
+ */
+stf_status stf_anomaly_p_value(const struct stf_model *model,
+                               const struct stf_prediction *prediction,
+                               float *p_value);
 
 /*
  Text of a status, in English; of a number that is no status, a text that says so. Never NULL;

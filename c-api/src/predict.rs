@@ -32,7 +32,8 @@ pub struct StfConfig {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct StfPrediction {
-    /// Mean over the draws: class probabilities, or the values of a regression; `outputs` of them.
+    /// Mean over the draws: class probabilities, or the values of a regression; `outputs` of them. Of a
+    /// Gaussian regression the means of all targets, then their aleatoric variances.
     pub mean: *const f32,
     /// Standard deviation over the draws; `outputs` of them.
     pub spread: *const f32,
@@ -43,7 +44,7 @@ pub struct StfPrediction {
     /// Passes through the network that it took: `samples`, and one more if a mean pass came first and did
     /// not settle the class.
     pub passes: u16,
-    /// 1 if the members below are set, 0 for a regression, which leaves them 0.
+    /// 1 if the class and its uncertainties are set, 0 for other networks, which leave them 0.
     pub is_classification: u8,
     /// Must be ignored.
     pub reserved: u8,
@@ -57,6 +58,10 @@ pub struct StfPrediction {
     pub expected_entropy: f32,
     /// Epistemic uncertainty, nats.
     pub mutual_information: f32,
+    /// Mean squared difference of an autoencoder's reconstruction from its input; NaN of other networks.
+    pub reconstruction_error: f32,
+    /// Number of targets of a Gaussian regression, else 0.
+    pub targets: usize,
 }
 
 impl StfConfig {
@@ -293,6 +298,8 @@ unsafe fn predict<'a, T: 'a>(
         predictive_entropy: 0.0,
         expected_entropy: 0.0,
         mutual_information: 0.0,
+        reconstruction_error: found.reconstruction_error.unwrap_or(f32::NAN),
+        targets: found.targets,
     };
     if let Some(c) = found.classification {
         result.is_classification = 1;

@@ -17,6 +17,8 @@ mod figures;
 mod frame;
 #[cfg(feature = "std")]
 mod line;
+#[cfg(feature = "std")]
+pub mod log;
 mod message;
 #[cfg(feature = "std")]
 mod serve;

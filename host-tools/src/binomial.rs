@@ -32,6 +32,23 @@ pub fn upper_bound(k: u64, n: u64, confidence: f64) -> f64 {
     high
 }
 
+/// Clopper-Pearson: the two-sided interval of a share, where `k` of `n` were found. All of 0 to 1 if `n`
+/// is 0. Takes time proportional to `k` or `n - k`, whichever is less.
+#[must_use]
+pub fn interval(k: u64, n: u64, confidence: f64) -> (f64, f64) {
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    if k > n / 2 {
+        let (low, high) = interval(n - k, n, confidence);
+        return (1.0 - high, 1.0 - low);
+    }
+    let tail = (1.0 - confidence) / 2.0;
+    // The share at which finding k or more becomes as unlikely as the tail.
+    let low = if k == 0 { 0.0 } else { upper_bound(k - 1, n, tail) };
+    (low, upper_bound(k, n, 1.0 - tail))
+}
+
 /// Least number of trials without any event that proves at most a share `delta`.
 #[must_use]
 pub fn least_trials(delta: f64, confidence: f64) -> u64 {
@@ -46,6 +63,18 @@ mod tests {
     fn by_definition(k: u64, n: u64, p: f64) -> f64 {
         let choose = |i: u64| (0..i).fold(1.0, |c, j| c * (n - j) as f64 / (j + 1) as f64);
         (0..=k).map(|i| choose(i) * p.powi(i as i32) * (1.0 - p).powi((n - i) as i32)).sum()
+    }
+
+    #[test]
+    fn the_interval_is_that_of_the_textbook() {
+        // statsmodels.stats.proportion.proportion_confint(8, 10, method="beta"), and (0, 10).
+        for (k, expected) in
+            [(8, (0.443_904_5, 0.974_789_3)), (0, (0.0, 0.308_497_1)), (10, (0.691_502_9, 1.0))]
+        {
+            let (low, high) = interval(k, 10, 0.95);
+            assert!((low - expected.0).abs() < 1e-6 && (high - expected.1).abs() < 1e-6, "{k}: {low} {high}");
+        }
+        assert_eq!(interval(0, 0, 0.95), (0.0, 1.0));
     }
 
     #[test]

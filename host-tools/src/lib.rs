@@ -2,7 +2,7 @@
 //! them, and evaluates the artifact through the runtime that devices use.
 //!
 //! Data flows one way: [`data`] and [`graph`] → [`train`] → [`quantize`] → [`export`] → the runtime
-//! (`stf_bnn`) → [`calibrate`] and [`evaluate`]. The binary `stf` is [`commands`].
+//! (`stf_bnn`) → [`calibrate`] and [`evaluate`] → [`report`]. The binary `stf` is [`commands`].
 
 pub mod attack;
 pub mod bench;
@@ -21,12 +21,14 @@ pub mod graph;
 pub mod import;
 pub mod kernels;
 pub mod keys;
+pub mod logs;
 pub mod onnx;
 pub mod optima;
 pub mod plan;
 pub mod privacy;
 pub mod progress;
 pub mod quantize;
+pub mod report;
 pub mod run;
 pub mod train;
 

@@ -128,6 +128,7 @@ fn imported_graphs_run_on_the_runtime_to_int8_accuracy() {
             inputs: Inputs::F32(values),
             labels: vec![0; n],
             class_names: vec!["a".into()],
+            targets: Default::default(),
         };
         let ones = vec![1.0; shape.channels];
         let file = imported.normalisation.clone();
@@ -144,6 +145,7 @@ fn imported_graphs_run_on_the_runtime_to_int8_accuracy() {
             name,
             task: imported.graph.task,
             class_names: &[],
+            targets: None,
             prior: None,
             data: "test",
             seed: 0,

@@ -191,6 +191,7 @@ impl Net {
             name: self.name,
             task: self.graph.task,
             class_names: &[],
+            targets: None,
             prior: Some(Prior { mean_is_map: true, prior_sigma: 1.0, temperature: 1.0 }),
             data: "test",
             seed: 0,

@@ -93,6 +93,7 @@ fn check(name: &str, shape: Shape, noise_per_output: bool) {
         name,
         task: graph.task,
         class_names: &calibration.class_names,
+        targets: None,
         prior: Some(prior),
         data: "test",
         seed: 0,

@@ -4,6 +4,7 @@ mod adaptive;
 mod blobs;
 mod facts;
 mod flow;
+mod regression;
 
 use super::Model;
 use super::error::{ArtifactError, Place};
@@ -125,7 +126,8 @@ fn check_all(at: &mut At<'_, '_>) -> Result {
     }
     at.layer = None;
     blobs::check_posterior(at)?;
-    adaptive::check(at)
+    adaptive::check(at)?;
+    regression::check(at)
 }
 
 #[inline(never)]
@@ -138,7 +140,8 @@ fn check_head(at: &mut At<'_, '_>) -> Result {
     check_tensor(at, Field::InputTensor, &manifest.input.tensor, u32::MAX)?;
     if !manifest.class_names.is_empty() {
         let names = manifest.class_names.bytes().filter(|&byte| byte == b'\n').count() as u32 + 1;
-        at.equal(Field::ClassNames, names, manifest.outputs.into())?;
+        let named = manifest.task.targets(manifest.outputs).unwrap_or(manifest.outputs);
+        at.equal(Field::ClassNames, names, named.into())?;
     }
     Ok(())
 }

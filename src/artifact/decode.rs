@@ -5,11 +5,11 @@
 //! that a program can know the model that is compiled into it.
 
 use super::adaptive::Adaptive;
-use super::facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
+use super::facts::{Abstention, Anomaly, Conformal, Drift, Intervals, SamplingPolicy, Score};
 use super::layer::Operator;
 use super::manifest::{
-    Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior,
-    Provenance, Task, Tensor, Weights, Window,
+    Blob, ChannelOrder, Clamp, GaussianHead, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
+    Prior, Provenance, Task, Tensor, Weights, Window,
 };
 
 /// Encoded bytes that are not read yet.
@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
     #[inline(never)]
     pub(super) const fn manifest(&mut self, to: &mut Manifest<'a>) {
         to.name = self.str();
-        to.task = if self.variant(2) == 0 { Task::Classification } else { Task::Regression };
+        to.task = self.task();
         to.input = self.input();
         to.outputs = self.u16();
         to.class_names = self.str();
@@ -291,6 +291,28 @@ impl<'a> Reader<'a> {
             mean_passes: self.f32(),
             guarantee: self.str(),
         }
+    }
+
+    #[inline(never)]
+    const fn task(&mut self) -> Task {
+        match self.variant(4) {
+            0 => Task::Classification,
+            1 => Task::Regression,
+            2 => Task::Gaussian(GaussianHead {
+                target_mean: self.blob(),
+                target_std: self.blob(),
+                intervals: if self.bool() { Some(self.intervals()) } else { None },
+            }),
+            _ => Task::Reconstruction(if self.bool() { Some(self.anomaly()) } else { None }),
+        }
+    }
+
+    const fn intervals(&mut self) -> Intervals {
+        Intervals { policy: self.policy(), examples: self.u32(), alphas: self.blob(), factors: self.blob() }
+    }
+
+    const fn anomaly(&mut self) -> Anomaly {
+        Anomaly { policy: self.policy(), examples: self.u32(), scores: self.blob(), above: self.blob() }
     }
 
     #[inline(never)]

@@ -1,5 +1,6 @@
 //! What was fitted after quantization, through the runtime's own predictions: thresholds of
-//! prediction sets and of abstention, and the reference of the drift monitor.
+//! prediction sets and of abstention, factors of prediction intervals, and the references of the drift
+//! monitor and of anomaly scores.
 
 use super::manifest::Blob;
 use serde::{Deserialize, Serialize};
@@ -113,4 +114,36 @@ pub struct Drift {
     /// may gain on average while the bounds hold: the loader proves that its mean is at most
     /// `1 - 2^-21`, which leaves room for the rounding of the products. `[1 to 8 bets, bins]`
     pub bets: Blob,
+}
+
+/// Factors of prediction intervals of a Gaussian regression (split conformal prediction with normalised
+/// residuals).
+///
+/// The interval of a target is `mean - factor * sigma` to `mean + factor * sigma`, with sigma the root of
+/// aleatoric plus epistemic variance. A factor is the calibration score `|y - mean| / sigma` of rank
+/// `ceil((n + 1) (1 - alpha))`, without interpolation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// How the calibration examples were predicted.
+    pub policy: SamplingPolicy,
+    /// Calibration examples; at least 1.
+    pub examples: u32,
+    /// u32 in millionths, strictly increasing between 0 and 1,000,000, both excluded: shares of intervals
+    /// that may miss the target. `[levels]`
+    pub alphas: Blob,
+    /// f32, finite, not negative, not increasing from one level to the next. `[levels, targets]`
+    pub factors: Blob,
+}
+
+/// Reference of the anomaly score of an autoencoder: where reconstruction errors of normal inputs lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// How the reference examples were predicted.
+    pub policy: SamplingPolicy,
+    /// Reference examples; at least 1.
+    pub examples: u32,
+    /// f32, finite, not negative, strictly increasing: reconstruction errors of reference examples. `[1 or more]`
+    pub scores: Blob,
+    /// u32, strictly decreasing, the first below `examples`: reference examples with an error above each.
+    pub above: Blob,
 }

@@ -5,7 +5,7 @@
 //! another, and are decoded one at a time, so that a device holds no table of them.
 
 pub use super::adaptive::Adaptive;
-use super::facts::{Abstention, Conformal, Drift};
+use super::facts::{Abstention, Anomaly, Conformal, Drift, Intervals};
 use serde::{Deserialize, Serialize};
 
 /// A range of bytes in the blob section. Every blob starts at a multiple of 16 bytes.
@@ -56,8 +56,47 @@ impl Tensor {
 pub enum Task {
     /// Logits of mutually exclusive classes.
     Classification,
-    /// Real values; for an autoencoder, a reconstruction of its (preprocessed) input.
+    /// Real values.
     Regression,
+    /// A Gaussian distribution of each of `outputs / 2` targets: all means, then the logarithms of all
+    /// variances, in units in which the targets of training have mean 0 and standard deviation 1.
+    Gaussian(GaussianHead),
+    /// A reconstruction of the (preprocessed) input, by an autoencoder, with the reference of its anomaly
+    /// score.
+    Reconstruction(Option<Anomaly>),
+}
+
+/// What the outputs of a Gaussian regression mean in the units of its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GaussianHead {
+    /// f32 per target, finite: mean of the targets of training.
+    pub target_mean: Blob,
+    /// f32 per target, 2^-48 to 2^48: their standard deviation.
+    pub target_std: Blob,
+    /// Factors of prediction intervals.
+    pub intervals: Option<Intervals>,
+}
+
+impl Task {
+    /// Its name in figures.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+            Self::Gaussian(_) => "gaussian",
+            Self::Reconstruction(_) => "reconstruction",
+        }
+    }
+
+    /// Number of targets of a Gaussian regression with so many outputs.
+    #[must_use]
+    pub const fn targets(&self, outputs: u16) -> Option<u16> {
+        match self {
+            Self::Gaussian(_) => Some(outputs / 2),
+            _ => None,
+        }
+    }
 }
 
 /// Order of the raw values of an input.
@@ -376,7 +415,8 @@ pub struct Manifest<'a> {
     pub input: InputSpec,
     /// Number of classes or output values.
     pub outputs: u16,
-    /// Class names joined by `\n`; empty if they have none.
+    /// Names of the classes, or of the targets of a Gaussian regression, joined by `\n`; empty if they
+    /// have none.
     pub class_names: &'a str,
     /// Bytes of one draw's activations, all tensors included.
     pub arena_bytes: u32,

@@ -25,13 +25,13 @@ pub use aligned::Aligned;
 #[cfg(feature = "alloc")]
 pub use aligned::AlignedBytes;
 pub use error::{ArtifactError, Place};
-pub use facts::{Abstention, Conformal, Drift, SamplingPolicy, Score};
+pub use facts::{Abstention, Anomaly, Conformal, Drift, Intervals, SamplingPolicy, Score};
 pub use geometry::WindowError;
 pub use header::{ALIGNMENT, VERSION};
 pub use layer::Operator;
 pub use manifest::{
-    Adaptive, Blob, ChannelOrder, Clamp, InputLayout, InputSpec, Layer, Manifest, NoiseKind, Posterior,
-    Prior, Provenance, Task, Tensor, Weights, Window,
+    Adaptive, Blob, ChannelOrder, Clamp, GaussianHead, InputLayout, InputSpec, Layer, Manifest, NoiseKind,
+    Posterior, Prior, Provenance, Task, Tensor, Weights, Window,
 };
 pub use model::{Layers, Model};
 pub use names::{Field, Rule};

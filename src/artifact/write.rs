@@ -3,7 +3,7 @@
 use super::aligned::AlignedBytes;
 use super::error::{ArtifactError, Place};
 use super::header::{self, ALIGNMENT};
-use super::manifest::{Blob, Layer, Manifest};
+use super::manifest::{Blob, Layer, Manifest, Task};
 use super::model::Model;
 use super::names::Field;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ impl ArtifactWriter {
     }
 
     /// Goes on from an artifact: its layers and blobs, without those of the facts that are fitted after
-    /// quantization (prediction sets, drift monitor), so that they can be fitted again. The blobs that
+    /// quantization (prediction sets, intervals, drift monitor, anomaly reference), so that they can be fitted again. The blobs that
     /// its manifest names keep their places.
     #[must_use]
     pub fn resume(model: &Model<'_>) -> Self {
@@ -31,6 +31,9 @@ impl ArtifactWriter {
         let mut blobs = alloc::vec![manifest.input.mean, manifest.input.multiplier];
         if let Some(p) = manifest.posterior {
             blobs.extend([p.log_var, p.log_var_max, p.table, p.noise_multiplier]);
+        }
+        if let Task::Gaussian(head) = manifest.task {
+            blobs.extend([head.target_mean, head.target_std]);
         }
         for layer in model.layers() {
             blobs.extend(layer.weights().into_iter().flat_map(|w| [w.values, w.bias, w.multiplier]));

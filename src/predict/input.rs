@@ -122,12 +122,65 @@ impl Input<'_> {
     }
 }
 
+impl Input<'_> {
+    /// Mean squared difference of the preprocessed input from `values`, one for each of its own, in the
+    /// order rows, columns, channels of the network.
+    pub(super) fn squared_error(self, model: &Model<'_>, values: &[f32]) -> f32 {
+        match self {
+            Self::U8(raw) => squared_error(model, raw, values),
+            Self::F32(raw) => squared_error(model, raw, values),
+            Self::Quantized(x) => {
+                let tensor = model.manifest().input.tensor;
+                let zero_point = i16::from(tensor.zero_point);
+                let x = x.iter().map(|&q| tensor.scale * f32::from(i16::from(q) - zero_point));
+                mean_square(x.zip(values).map(|(x, value)| x - value), values.len())
+            }
+        }
+    }
+}
+
+fn squared_error<T: Copy + Into<f32>>(model: &Model<'_>, raw: &[T], values: &[f32]) -> f32 {
+    let spec = model.manifest().input;
+    let (mean, multiplier) = (model.f32s(spec.mean), model.f32s(spec.multiplier));
+    let channels = usize::from(spec.tensor.channels).max(1);
+    let places = places(&spec, values.len());
+    let parameters = (0..values.len()).map(|i| i % channels).map(|c| (mean.get(c), multiplier.get(c)));
+    let distances = places.zip(parameters).zip(values).filter_map(|((at, (mean, multiplier)), value)| {
+        let x: f32 = (*raw.get(at)?).into();
+        Some((x - mean?) * multiplier? * spec.tensor.scale - value)
+    });
+    mean_square(distances, values.len())
+}
+
+fn mean_square(values: impl Iterator<Item = f32>, count: usize) -> f32 {
+    values.map(|x| x * x).sum::<f32>() / count.max(1) as f32
+}
+
+/// For each value of the network, in the order rows, columns, channels, the index of its raw value.
+fn places(spec: &InputSpec, len: usize) -> impl Iterator<Item = usize> {
+    let channels = usize::from(spec.tensor.channels).max(1);
+    let positions = len / channels;
+    let (layout, order) = (spec.layout, spec.channel_order);
+    (0..positions).flat_map(move |position| {
+        (0..channels).map(move |channel| {
+            let source = match order {
+                ChannelOrder::Same => channel,
+                ChannelOrder::Reversed => channels - 1 - channel,
+            };
+            match layout {
+                InputLayout::Nhwc => position * channels + source,
+                InputLayout::Nchw => source * positions + position,
+            }
+        })
+    })
+}
+
 /// Without a branch for each value, so that it takes a vector at a time.
 fn all_finite(x: &[f32]) -> bool {
     x.chunks(64).all(|x| x.iter().fold(true, |all, x| all & x.is_finite()))
 }
 
-/// Quantizes raw values that come in another order than the network's.
+/// Quantizes raw values that come in any order.
 fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T], out: &mut [i8]) {
     let channels = usize::from(spec.tensor.channels).max(1);
     // From a position, and from a channel, to the next one.
@@ -135,18 +188,19 @@ fn arrange<T: Copy + Into<f32>>(spec: &InputSpec, rule: &Quantize<'_>, raw: &[T]
         InputLayout::Nhwc => [channels, 1],
         InputLayout::Nchw => [1, out.len() / channels],
     };
+    let (first, step) = match spec.channel_order {
+        ChannelOrder::Same => (0, next_channel),
+        ChannelOrder::Reversed => ((channels - 1) * next_channel, next_channel.wrapping_neg()),
+    };
     for (position, out) in out.chunks_exact_mut(channels).enumerate() {
+        let mut at = position * next_position + first;
         let parameters = rule.mean.iter().zip(rule.multiplier);
-        for (channel, (out, (&mean, &multiplier))) in out.iter_mut().zip(parameters).enumerate() {
-            let source = match spec.channel_order {
-                ChannelOrder::Same => channel,
-                ChannelOrder::Reversed => channels - 1 - channel,
-            };
-            let at = position * next_position + source * next_channel;
+        for (out, (&mean, &multiplier)) in out.iter_mut().zip(parameters) {
             // There is one: the lengths were compared.
             if let Some(&x) = raw.get(at) {
                 *out = number::quantize(x.into(), mean, multiplier, rule.zero_point);
             }
+            at = at.wrapping_add(step);
         }
     }
 }

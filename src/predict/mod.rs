@@ -19,6 +19,6 @@ pub use adaptive::{Checks, Decision};
 pub use config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};
 pub use input::{Input, PredictError};
 pub use predictor::{Pass, Predictor};
-pub use summary::{Classification, Prediction};
+pub use summary::{Classification, MAX_LOG_VAR, Prediction};
 #[cfg(feature = "threads")]
 pub use threads::{PredictAllError, predict_all};

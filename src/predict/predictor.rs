@@ -246,7 +246,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             self.run_mean().ok_or(PredictError::Inconsistent)?;
             self.summarize(&mut progress, 1, &mut |_, _| {});
             if settled(0, self.buffers.mean) {
-                return Ok(self.finish(progress));
+                return Ok(self.finish(input, progress));
             }
             progress = Progress { passes: 1, ..Progress::default() };
             self.clear();
@@ -266,7 +266,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 check = check_after(check);
             }
         }
-        Ok(self.finish(progress))
+        Ok(self.finish(input, progress))
     }
 
     /// Forgets all draws.
@@ -277,26 +277,28 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// Adds the outputs of the first `count` lanes.
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
-        let manifest = self.model.manifest();
-        let temperature = (manifest.task == Task::Classification).then_some(manifest.temperature);
         let buffers = &mut self.buffers;
         let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
         let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs.max(1)).take(count.into());
         for (draw, outputs) in (progress.samples..).zip(lanes) {
             each(draw, outputs);
-            summary.push(outputs, temperature);
+            summary.push(outputs, self.model);
         }
         (progress.samples, progress.entropy) = (summary.samples, summary.entropy);
         progress.passes += count;
     }
 
     /// The result of what was summarized; the next prediction has the next counter.
-    fn finish(&mut self, progress: Progress) -> Prediction<'_> {
+    fn finish(&mut self, input: Input<'_>, progress: Progress) -> Prediction<'_> {
         self.counter = self.counter.wrapping_add(1);
-        let classify = self.model.manifest().task == Task::Classification;
+        let model = self.model;
         let buffers = &mut self.buffers;
         let Progress { samples, passes, entropy } = progress;
-        Summary::resume(buffers.mean, buffers.spread, samples, entropy).finish(classify, passes)
+        let summary = Summary::resume(buffers.mean, buffers.spread, samples, entropy);
+        let prediction = summary.finish(model, passes);
+        let reconstructs = matches!(model.manifest().task, Task::Reconstruction(_));
+        let reconstruction_error = reconstructs.then(|| input.squared_error(model, prediction.mean));
+        Prediction { reconstruction_error, ..prediction }
     }
 
     /// Runs one pass and shows every int8 tensor right after the layer that wrote it:

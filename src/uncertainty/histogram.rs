@@ -23,6 +23,12 @@ impl<const N: usize> ScoreHistogram<N> {
         usable.then_some(Self { min, max, counts: [[0; 2]; N] })
     }
 
+    /// Goes on from the counts of another histogram with these bounds, `[N, 2]`. `None` as for [`Self::new`].
+    #[must_use]
+    pub fn from_counts(min: f32, max: f32, counts: [[u64; 2]; N]) -> Option<Self> {
+        Self::new(min, max).map(|histogram| Self { counts, ..histogram })
+    }
+
     /// Counts one example; `positive` is what should score high (out of distribution, or wrong).
     /// Returns `false`, and counts nothing, for NaN.
     pub fn push(&mut self, score: f32, positive: bool) -> bool {

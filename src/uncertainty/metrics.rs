@@ -1,6 +1,7 @@
 //! Streaming calibration metrics, the same on host and device.
 
 use crate::number;
+use serde::{Deserialize, Serialize};
 
 /// Equal-width confidence bins of the expected calibration error: `(i/15, (i+1)/15]`.
 pub const BINS: usize = 15;
@@ -10,7 +11,7 @@ pub const BINS: usize = 15;
 pub const PROBABILITY_FLOOR: f32 = 2.220_446e-16;
 
 /// One bin of confidences.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bin {
     /// Predictions in it.
     pub count: u64,
@@ -99,7 +100,7 @@ impl Scored {
 /// probabilities.
 ///
 /// Sums are f64 in the order of [`Self::push`]; merging parts in a fixed order gives fixed bits.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Calibration {
     count: u64,
     correct: u64,

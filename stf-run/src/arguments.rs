@@ -12,6 +12,8 @@ pub struct Arguments {
     images: Option<PathBuf>,
     labels: Option<PathBuf>,
     port: Option<String>,
+    /// A log of every prediction.
+    pub log_out: Option<PathBuf>,
     /// Name of the data in results.
     pub name: Option<String>,
     /// First inputs only.
@@ -42,6 +44,7 @@ impl Arguments {
             images: None,
             labels: None,
             port: None,
+            log_out: None,
             name: None,
             limit: None,
             config,
@@ -59,6 +62,7 @@ impl Arguments {
                 "--images" => found.images = Some(value()?.into()),
                 "--labels" => found.labels = Some(value()?.into()),
                 "--port" => found.port = Some(value()?.clone()),
+                "--log-out" => found.log_out = Some(value()?.into()),
                 "--name" => found.name = Some(value()?.clone()),
                 "--limit" => found.limit = Some(number(word, value()?)?),
                 "--repeat" => found.repeat = number(word, value()?)?,

@@ -3,7 +3,8 @@
 use crate::arguments::Arguments;
 use crate::data::Data;
 use crate::local::{show, to_json};
-use stf_device_protocol::{Device, Line, write_bits};
+use crate::log::Log;
+use stf_device_protocol::{Device, Line, Owned, write_bits};
 
 fn open(arguments: &Arguments) -> Result<Device<Line>, String> {
     let port = arguments.port()?;
@@ -43,7 +44,16 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
     let name = arguments.name.as_deref();
     let data = Data::read(arguments.images()?, labels, inputs(&device), arguments.limit, name)?;
     let examples = data.labelled().map(|(input, label)| (input, label.into()));
-    let figures = device.evaluate(&data.name, examples, |_, _| {}).map_err(|error| error.to_string())?;
+    let labels: Vec<u32> = data.labelled().map(|(_, label)| label.into()).collect();
+    let (mut log, mut written) = (Log::create(arguments)?, Ok(()));
+    let each = |index: usize, p: Owned| {
+        if written.is_ok() {
+            let passes = (p.samples, p.passes);
+            written = log.push(index, labels[index], &p.mean, passes, p.classification.as_ref());
+        }
+    };
+    let figures = device.evaluate(&data.name, examples, each).map_err(|error| error.to_string())?;
+    written.and_then(|()| log.finish())?;
     if device.resent() > 0 {
         eprintln!("{} requests were sent again", device.resent());
     }

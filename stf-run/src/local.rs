@@ -2,6 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::data::Data;
+use crate::log::Log;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -155,6 +156,7 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
         let labels = Some(arguments.labels()?.as_path());
         let data = Data::read(arguments.images()?, labels, size(model)?, arguments.limit, name)?;
         let (mut metrics, mut passes) = (Calibration::new(), 0_u64);
+        let mut log = Log::create(arguments)?;
         for (index, (input, label)) in data.labelled().enumerate() {
             let p = predictor.predict(Input::U8(input)).map_err(|error| error.to_string())?;
             passes += u64::from(p.passes);
@@ -162,7 +164,9 @@ pub fn eval(arguments: &Arguments) -> Result<String, String> {
                 let classes = p.mean.len();
                 return Err(format!("label of example {index}: found {label}, expected below {classes}"));
             }
+            log.push(index, label.into(), p.mean, (p.samples, p.passes), p.classification.as_ref())?;
         }
+        log.finish()?;
         let (asked, seed) = (arguments.config.samples.most(model), arguments.config.seed);
         let metrics = Metrics::of(&metrics, passes);
         show(&Figures::new(model.manifest().name, &data.name, asked, seed, &metrics), arguments.json)

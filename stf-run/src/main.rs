@@ -4,6 +4,7 @@ mod arguments;
 mod data;
 mod device;
 mod local;
+mod log;
 mod serve;
 
 use arguments::Arguments;
@@ -27,6 +28,7 @@ PORT: a serial port, unix:PATH or tcp:HOST:PORT (serve: unix: or tcp: only).
   --draws fresh|fixed   new draws for every input, or the same for all   --no-antithetic
   --baseline mean       one pass without noise        --adaptive         as many draws as the class needs
   --limit N             first N inputs only           --name NAME        name of the data in results
+  --log-out FILE        eval: every prediction as a row of a .csv or .jsonl log
   --json                one JSON object
   --bits                predictions as IEEE bits, to compare machines (--logits: every draw's outputs too)
   --timeout MS          wait for a reply [10000]      --attempts N       before giving up [5]

@@ -2,6 +2,8 @@
 //! the format, in f64 where the runtime rounds in f32 only to know where a tie or an error could be.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod regression;
+
 use stf_bnn::artifact::{
     Abstention, Adaptive, ArtifactWriter, Blob, ChannelOrder, Clamp, Conformal, Drift, InputLayout,
     InputSpec, Layer, Manifest, NoiseKind, Posterior, Prior, Provenance, SamplingPolicy, Score, Task, Tensor,

@@ -17,6 +17,7 @@ mod kill;
 mod long_run;
 mod models;
 mod real;
+mod report;
 mod sanitize;
 mod signature;
 mod sizes;
@@ -86,6 +87,11 @@ const TASKS: &[Task] = &[
         "instructions",
         "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
         instructions::run_task,
+    ),
+    (
+        "report-test",
+        "[MODEL DATA [OOD...]]: reports in Chromium, wide and narrow, light and dark, printed",
+        report::run,
     ),
     (
         "sizes",

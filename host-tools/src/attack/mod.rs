@@ -207,7 +207,14 @@ impl Stage<'_> {
         };
         let labels = self.data.labels[..n].to_vec();
         let (name, class_names) = (self.data.name.clone(), self.data.class_names.clone());
-        let set = Dataset { name, shape: self.data.shape, inputs, labels, class_names };
+        let set = Dataset {
+            name,
+            shape: self.data.shape,
+            inputs,
+            labels,
+            class_names,
+            targets: Default::default(),
+        };
         let found = outcomes(model, &set, &config)?;
         Ok(crate::evaluate::metrics(&found, &set).accuracy())
     }

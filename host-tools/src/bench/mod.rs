@@ -50,6 +50,7 @@ pub fn made_up_inputs(model: &Model<'_>) -> Dataset {
         inputs: Inputs::U8(values),
         labels: vec![0; MADE_UP],
         class_names: Vec::new(),
+        targets: Default::default(),
     }
 }
 

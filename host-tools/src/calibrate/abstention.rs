@@ -70,7 +70,7 @@ fn counts(judged: &[Judged], threshold: f32) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::bootstrap::below;
+    use crate::data::below;
     use rand_core::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
 

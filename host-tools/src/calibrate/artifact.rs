@@ -5,7 +5,7 @@ use super::drift::Reference;
 use super::share::Share;
 use crate::error::{Error, Result};
 use stf_bnn::Model;
-use stf_bnn::artifact::{Abstention, ArtifactWriter, Conformal, Drift, Manifest, SamplingPolicy};
+use stf_bnn::artifact::{Abstention, ArtifactWriter, Conformal, Drift, Manifest, SamplingPolicy, Task};
 use stf_bnn::uncertainty::{Penalty, Score};
 
 /// What was fitted.
@@ -42,6 +42,22 @@ pub struct SetFacts {
     pub randomized: bool,
     /// Penalty of RAPS.
     pub penalty: Penalty,
+}
+
+/// The artifact with another task, whose blobs `task` writes, and nothing else fitted but what it says.
+///
+/// # Errors
+/// If the runtime does not accept the result.
+pub(super) fn retask(model: &Model<'_>, task: impl FnOnce(&mut ArtifactWriter) -> Task) -> Result<Vec<u8>> {
+    let mut writer = ArtifactWriter::resume(model);
+    let task = task(&mut writer);
+    finish(writer, Manifest { task, ..*model.manifest() })
+}
+
+fn finish(writer: ArtifactWriter, manifest: Manifest<'_>) -> Result<Vec<u8>> {
+    writer
+        .finish(manifest)
+        .map_err(|error| Error::invalid("artifact", error, "an artifact that the runtime accepts"))
 }
 
 /// The artifact with these facts in place of those it had.
@@ -93,7 +109,5 @@ pub fn rewrite(model: &Model<'_>, facts: &Facts) -> Result<Vec<u8>> {
     let adaptive = model.manifest().adaptive.filter(|_| facts.keep_adaptive);
     let temperature = facts.temperature;
     let manifest = Manifest { temperature, adaptive, conformal, abstention, drift, ..*model.manifest() };
-    writer
-        .finish(manifest)
-        .map_err(|error| Error::invalid("artifact", error, "an artifact that the runtime accepts"))
+    finish(writer, manifest)
 }

@@ -4,28 +4,30 @@
 //! The calibration split has two parts, [`parts`]. The first fits what may be chosen freely:
 //! quantization ranges (in `export`), temperature, candidates and bin edges. The second, which took no
 //! part in any of this, certifies: conformal thresholds, the abstention threshold, the bounds of the
-//! drift monitor.
+//! drift monitor. So it does factors of prediction intervals of a regression, and the reference of an
+//! autoencoder's anomaly score.
 
 pub mod abstention;
+mod anomaly;
 mod artifact;
 pub mod conformal;
 pub mod drift;
+mod intervals;
 mod options;
 mod share;
 pub mod temperature;
 
+pub use anomaly::{AnomalySummary, fit_anomaly};
 pub use artifact::{Facts, SetFacts, rewrite};
+pub use intervals::{FactorRow, IntervalSummary, fit_intervals};
 pub use options::{Options, Wanted};
 pub use share::Share;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, shuffled};
 use crate::error::{Error, Result};
-use crate::evaluate::bootstrap::below;
 use crate::evaluate::{Outcome, metrics, outcomes, predict_all, require_labels};
 use crate::export::adaptive::{self, Wish};
 use conformal::Example;
-use rand_core::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::Serialize;
 use stf_bnn::artifact::{SamplingPolicy, Task};
 use stf_bnn::uncertainty::{SetMethod, random_share};
@@ -98,12 +100,8 @@ pub struct AbstentionSummary {
 /// # Errors
 /// Never, for a data set that is consistent.
 pub fn parts(calibration: &Dataset, seed: u64) -> Result<(Dataset, Dataset)> {
-    let mut indices: Vec<usize> = (0..calibration.len()).collect();
     // Any constant: keeps this stream apart from that of the splits.
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0xca11_b7a7e);
-    for last in (1..indices.len()).rev() {
-        indices.swap(last, below(&mut rng, last + 1));
-    }
+    let mut indices = shuffled(calibration.len(), seed ^ 0xca11_b7a7e);
     let (fit, certify) = indices.split_at_mut(calibration.len() / 2);
     fit.sort_unstable();
     certify.sort_unstable();
@@ -123,7 +121,7 @@ pub fn calibrate(
     certifying: &Dataset,
     options: &Options,
 ) -> Result<(Vec<u8>, Summary)> {
-    let model = open(bytes)?;
+    let model = open_classifier(bytes)?;
     let mut warm = heat(bytes, fit, options)?;
     let mut refused = None;
     if let Some(rule) = model.manifest().adaptive {
@@ -150,7 +148,7 @@ pub fn calibrate(
 /// # Errors
 /// If the artifact is damaged or no classifier, or the data do not fit it.
 pub fn heat(bytes: &AlignedBytes, fit: &Dataset, options: &Options) -> Result<Vec<u8>> {
-    let model = open(bytes)?;
+    let model = open_classifier(bytes)?;
     require_labels(fit, model.manifest().outputs)?;
     // The rule of an adaptive number follows the temperature: all its samples stand for it here.
     let samples = match options.config.samples {
@@ -172,7 +170,7 @@ pub fn certify(
     certifying: &Dataset,
     options: &Options,
 ) -> Result<(Vec<u8>, Summary)> {
-    let model = open(bytes)?;
+    let model = open_classifier(bytes)?;
     require_labels(fit, model.manifest().outputs)?;
     require_labels(certifying, model.manifest().outputs)?;
     let cold = Facts { temperature: 1.0, keep_adaptive: true, ..Facts::default() };
@@ -186,8 +184,12 @@ pub fn certify(
 }
 
 fn open(bytes: &AlignedBytes) -> Result<Model<'_>> {
-    let model = Model::from_bytes(bytes)
-        .map_err(|error| Error::invalid("artifact", error, "an artifact that the runtime accepts"))?;
+    Model::from_bytes(bytes)
+        .map_err(|error| Error::invalid("artifact", error, "an artifact that the runtime accepts"))
+}
+
+fn open_classifier(bytes: &AlignedBytes) -> Result<Model<'_>> {
+    let model = open(bytes)?;
     if model.manifest().task != Task::Classification {
         return Err(Error::invalid(
             format!("model {}", model.manifest().name),

@@ -75,21 +75,33 @@ impl Options {
         examples: &[Example<'_>],
         notices: &mut Vec<String>,
     ) -> Result<Vec<Share>> {
+        let available = self.least_group(examples);
+        let whose = if self.class_conditional { " of the rarest class" } else { "" };
+        self.alphas_for(available, whose, notices)
+    }
+
+    /// The alphas that so many examples suffice for; `whose` says which they are.
+    pub(super) fn alphas_for(
+        &self,
+        available: usize,
+        whose: &str,
+        notices: &mut Vec<String>,
+    ) -> Result<Vec<Share>> {
         let alphas = &self.alphas.share;
         if alphas.is_empty() || alphas.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(Error::invalid("alphas", format!("{} values", alphas.len()), "different ones"));
         }
-        let available = self.least_group(examples);
         let (usable, others): (Vec<Share>, Vec<Share>) =
             alphas.iter().partition(|alpha| alpha.rank(available).is_some());
         for alpha in others {
-            let whose = if self.class_conditional { "of the rarest class" } else { "" };
-            let what = format!("calibration examples {whose} for alpha {alpha}");
+            let what = format!("calibration examples{whose} for alpha {alpha}");
             let least = format!("at least {}", alpha.least_count());
             if self.alphas.asked {
-                return Err(Error::invalid(what.replace("  ", " "), available, least));
+                return Err(Error::invalid(what, available, least));
             }
-            notices.push(format!("no sets at alpha {alpha}: {available} examples, it takes {least}"));
+            notices.push(format!(
+                "no sets or intervals at alpha {alpha}: {available} examples, it takes {least}"
+            ));
         }
         Ok(usable)
     }

@@ -1,18 +1,22 @@
 //! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, load_split, print_result,
-    read_artifact,
+    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, load_split_of,
+    print_result, read_artifact,
 };
-use crate::calibrate::{Options, Share, Summary, calibrate, parts};
+use crate::calibrate::{
+    AnomalySummary, IntervalSummary, Options, Share, Summary, calibrate, fit_anomaly, fit_intervals, parts,
+};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::{Penalty, Score};
 
-/// Fit temperature, prediction sets, abstention and drift monitor of an artifact, through the device's own runtime
+/// Fit temperature, prediction sets, abstention and drift monitor of a classifier, intervals of a regression,
+/// or the anomaly reference of an autoencoder, through the device's own runtime
 #[derive(Debug, Args)]
 pub struct CalibrateArgs {
     /// The .stf file
@@ -41,7 +45,7 @@ pub struct CalibrateArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Calibration")]
 pub struct CalibrationArgs {
-    /// Share of prediction sets that may miss the label; may be given several times [default: 0.01, 0.05 and 0.1 where the examples suffice]
+    /// Share of prediction sets that may miss the label, or of intervals that may miss the target; may be given several times [default: 0.01, 0.05 and 0.1 where the examples suffice]
     #[arg(long, value_name = "A")]
     alpha: Vec<Share>,
     /// One threshold a class, so that each class is covered as often
@@ -131,14 +135,61 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
         return Err(Error::invalid("--split", "test", "a part that no figure is reported on"));
     }
     let bytes = read_artifact(&args.model)?;
-    let seed = check_artifact(&args.model, &bytes)?.manifest().provenance.seed;
-    let data = load_split(&args.data, args.split, seed, &args.data_dir, None)?;
+    let model = check_artifact(&args.model, &bytes)?;
+    let seed = model.manifest().provenance.seed;
+    let content = content_of(&model);
+    let data = load_split_of(content, &args.data, args.split, seed, &args.data_dir, None)?;
     let (fit, certify) = parts(&data, seed)?;
     let options = args.calibration.options(args.samples.config());
-    let (file, summary) = calibrate(&bytes, &fit, &certify, &options)?;
     let out = args.out.as_ref().unwrap_or(&args.model);
-    write_atomic(out, |writer| writer.write_all(&file))?;
-    print_result(args.json, &summary, text)
+    let write = |file: &[u8]| write_atomic(out, |writer| writer.write_all(file));
+    match model.manifest().task {
+        Task::Gaussian(_) => {
+            let (file, summary) = fit_intervals(&bytes, &certify, &options)?;
+            write(&file)?;
+            print_result(args.json, &summary, interval_text)
+        }
+        Task::Reconstruction(_) => {
+            let (file, summary) = fit_anomaly(&bytes, &certify, &options.config)?;
+            write(&file)?;
+            print_result(args.json, &summary, anomaly_text)
+        }
+        Task::Classification | Task::Regression => {
+            let (file, summary) = calibrate(&bytes, &fit, &certify, &options)?;
+            write(&file)?;
+            print_result(args.json, &summary, text)
+        }
+    }
+}
+
+/// The factors of a regression as lines.
+#[must_use]
+pub fn interval_text(summary: &IntervalSummary) -> String {
+    let mut text = format!("calibrated on {} examples, {} samples\n", summary.examples, summary.num_samples);
+    // Writing to a string cannot fail.
+    for row in &summary.factors {
+        let _ =
+            writeln!(text, "  intervals of {}, alpha {}: +- {:.4} sigma", row.target, row.alpha, row.factor);
+    }
+    for notice in &summary.notices {
+        let _ = writeln!(text, "  {notice}");
+    }
+    text
+}
+
+/// The reference of an autoencoder as lines.
+#[must_use]
+pub fn anomaly_text(summary: &AnomalySummary) -> String {
+    format!(
+        "reference of {} examples, {} samples, {} scores kept\n  reconstruction error: median {:.5}, greatest {:.5}; \
+         p-values from {:.3e}",
+        summary.examples,
+        summary.num_samples,
+        summary.kept,
+        summary.median_error,
+        summary.greatest_error,
+        summary.least_p_value
+    )
 }
 
 /// The summary as lines.

@@ -1,12 +1,13 @@
 //! Arguments and small steps that several commands share.
 
-use crate::data::{self, Dataset};
+use crate::data::{self, Content, Dataset};
 use crate::error::{Error, Result};
 use crate::train::Device;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use stf_bnn::artifact::Task;
 use stf_bnn::{AlignedBytes, Config, Draws, Model, Samples};
 
 /// Where data sets are found.
@@ -150,7 +151,22 @@ pub fn load_split(
     data_dir: &DataDirArg,
     limit: Option<usize>,
 ) -> Result<Dataset> {
-    let loaded = data::load(spec, data_dir.data_dir.as_deref())?;
+    load_split_of(Content::Classes, spec, split, seed, data_dir, limit)
+}
+
+/// As [`load_split`], with what the model's network has learned of each example.
+///
+/// # Errors
+/// As [`load_split`].
+pub fn load_split_of(
+    content: Content,
+    spec: &str,
+    split: SplitArg,
+    seed: u64,
+    data_dir: &DataDirArg,
+    limit: Option<usize>,
+) -> Result<Dataset> {
+    let loaded = data::load_with(spec, data_dir.data_dir.as_deref(), content)?;
     if split == SplitArg::All {
         return first(loaded.into_evaluation(), limit);
     }
@@ -194,6 +210,15 @@ pub fn read_artifact(path: &Path) -> Result<AlignedBytes> {
 /// If the runtime refuses it.
 pub fn check_artifact<'a>(path: &Path, bytes: &'a AlignedBytes) -> Result<Model<'a>> {
     Model::from_bytes(bytes).map_err(|error| Error::malformed(path, "artifact", error, "an intact .stf file"))
+}
+
+/// What a model's network has learned of each example.
+#[must_use]
+pub fn content_of(model: &Model<'_>) -> Content {
+    match model.manifest().task {
+        Task::Gaussian(_) => Content::Targets,
+        _ => Content::Classes,
+    }
 }
 
 /// Prints the result of a command: one JSON object, or the text.

@@ -132,6 +132,7 @@ fn settings(seed: u64, splits: &data::Splits) -> Result<RunSettings> {
         seed,
         stage1: Stage1Config { seed, ..Stage1Config::recipe(ARCHITECTURE, "digits") },
         stage2: Some(Stage2Config { seed, ..Stage2Config::recipe(&graph, "digits") }),
+        targets: None,
         network: None,
     })
 }

@@ -7,6 +7,7 @@ use super::{eval, predict};
 use crate::data::{self, Dataset, Element, Inputs};
 use crate::error::{Error, Result};
 use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
+use crate::logs::write_log;
 use crate::progress::Progress;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -65,6 +66,9 @@ struct EvalArgs {
     /// At most so many examples of each data set, from the front
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Write every prediction to this log too, .csv or .jsonl
+    #[arg(long, value_name = "FILE")]
+    log_out: Option<PathBuf>,
     /// The .stf file that the device should have: anything else is an error
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -142,6 +146,9 @@ impl DeviceArgs {
             })
             .map_err(|error| self.failed(&error))?;
         progress.finish("");
+        if let Some(log) = &args.log_out {
+            write_log(log, None, &data, &inside)?;
+        }
         let mut sets = Vec::new();
         for spec in &args.ood {
             let set = load_ood(spec, &args.data_dir, args.limit)?;
@@ -164,11 +171,15 @@ impl DeviceArgs {
         let given = args.model.as_deref();
         let bytes = given.map(|path| same_artifact(path, &about)).transpose()?;
         let model = given.zip(bytes.as_ref()).map(|(path, bytes)| check_artifact(path, bytes)).transpose()?;
+        let head = model.as_ref().map(|model| (model.manifest().task, model.manifest().outputs));
+        let targets = head.and_then(|(task, outputs)| task.targets(outputs)).unwrap_or(0);
         let name = |class| Some(model.as_ref()?.class_name(class)?.to_string());
         for path in &args.inputs {
             let examples = data::read_inputs(path)?;
             let several = examples.len() > 1;
             for (index, outcome) in self.outcomes(device, &examples, &about)?.into_iter().enumerate() {
+                // The line carries the means and variances; what they are, the artifact says.
+                let outcome = Outcome { targets: targets.into(), ..outcome };
                 let path = path.display();
                 let input = if several { format!("{path}[{index}]") } else { path.to_string() };
                 // The device's artifact is at hand or not; its counter started at 0 for these inputs.
@@ -282,6 +293,8 @@ fn outcome(found: Owned) -> Outcome {
         samples: found.samples,
         passes: found.passes,
         classification: found.classification,
+        targets: 0,
+        reconstruction_error: None,
         energy: found.classification.map(|_| found.energy),
     }
 }

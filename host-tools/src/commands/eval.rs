@@ -1,14 +1,19 @@
 //! `stf eval`: figures of an artifact on data, every prediction made by the runtime.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, check_artifact, load_ood, load_split, print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_ood, load_split, load_split_of,
+    print_result, read_artifact,
 };
 use crate::data::corrupt::Corruption;
-use crate::error::Result;
-use crate::evaluate::{ByScore, Evaluation, Promises, evaluate_shifts};
+use crate::error::{Error, Result};
+use crate::evaluate::{self, ByScore, Evaluation, Promises, evaluate_anomaly, evaluate_regression, outcomes};
+use crate::logs::{evaluate_logs, write_log};
+use crate::report::{self, Report, Subject};
 use clap::Args;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use stf_bnn::Model;
+use stf_bnn::artifact::Task;
 
 /// Kinds of shift.
 const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be given several times. \
@@ -17,49 +22,144 @@ const CORRUPT_HELP: &str = "Evaluate on a shifted copy of the data too; may be g
 /// Evaluate an artifact on a data set, through the device's own runtime
 #[derive(Debug, Args)]
 pub struct EvalArgs {
+    #[command(flatten)]
+    what: EvaluationArgs,
+    /// Write a report for people, one HTML page, to this file too
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// With --report: write its figures as JSON and its plots as SVG files into this folder
+    #[arg(long, value_name = "DIR", requires = "report")]
+    files: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is evaluated, and how.
+#[derive(Debug, Args)]
+pub(super) struct EvaluationArgs {
     /// The .stf file
-    pub model: PathBuf,
+    #[arg(required_unless_present = "log")]
+    model: Option<PathBuf>,
     /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
-    #[arg(long, value_name = "NAME|PATH")]
-    pub data: String,
+    #[arg(long, value_name = "NAME|PATH", required_unless_present = "log")]
+    data: Option<String>,
+    /// Evaluate predictions that devices logged instead, without the model: .csv or .jsonl files (docs/logs.md)
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "data"])]
+    log: Vec<PathBuf>,
+    /// Figures of the log for each value of this column too
+    #[arg(long, value_name = "COLUMN", requires = "log")]
+    by: Option<String>,
+    /// Write every prediction to this log too, .csv or .jsonl
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
+    log_out: Option<PathBuf>,
     /// Which part of the data
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
-    pub split: SplitArg,
+    split: SplitArg,
     /// Out-of-distribution data to tell apart by uncertainty; may be given several times
     #[arg(long, value_name = "NAME|PATH")]
-    pub ood: Vec<String>,
+    ood: Vec<String>,
     /// Evaluate on a shifted copy of the data too, such as blur:3; may be given several times
     #[arg(long, value_name = "NAME:SEVERITY", long_help = CORRUPT_HELP)]
-    pub corrupt: Vec<Corruption>,
+    corrupt: Vec<Corruption>,
     /// Every kind of shift at every severity
     #[arg(long, conflicts_with = "corrupt")]
-    pub corruptions: bool,
+    corruptions: bool,
     /// At most so many examples of each data set, from the front
     #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
+    limit: Option<usize>,
     #[command(flatten)]
     samples: SampleArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// If the artifact or the data cannot be read, or do not fit each other.
+/// If the artifact or the data cannot be read, or do not fit each other; if a report cannot be written.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    let bytes = read_artifact(&args.model)?;
-    let model = check_artifact(&args.model, &bytes)?;
-    let seed = model.manifest().provenance.seed;
-    let data = load_split(&args.data, args.split, seed, &args.data_dir, args.limit)?;
-    let ood =
-        args.ood.iter().map(|spec| load_ood(spec, &args.data_dir, args.limit)).collect::<Result<Vec<_>>>()?;
-    let shifts = if args.corruptions { Corruption::all().collect() } else { args.corrupt.clone() };
-    let evaluation = evaluate_shifts(&model, &data, &ood, &shifts, &args.samples.config())?;
+    if !args.what.log.is_empty() {
+        let evaluation = evaluate_logs(&args.what.log, args.what.by.as_deref())?;
+        return print_result(args.json, &evaluation, ToString::to_string);
+    }
+    let (path, spec) = args.what.named()?;
+    let bytes = read_artifact(path)?;
+    let model = check_artifact(path, &bytes)?;
+    if let Task::Gaussian(_) | Task::Reconstruction(_) = model.manifest().task {
+        args.what.refuse(args.report.is_some(), "--report")?;
+        return args.what.without_classes(&model, spec, args.json);
+    }
+    let (evaluation, report) = args.what.evaluate(args.report.is_some())?;
+    if let (Some(report), Some(page)) = (report, &args.report) {
+        report.write_page(page)?;
+        if let Some(folder) = &args.files {
+            report.write_files(folder)?;
+        }
+    }
     print_result(args.json, &evaluation, text)
+}
+
+impl EvaluationArgs {
+    /// The artifact and the data.
+    fn named(&self) -> Result<(&Path, &str)> {
+        match (&self.model, &self.data) {
+            (Some(model), Some(data)) => Ok((model, data)),
+            _ => Err(Error::invalid("--log", "logged predictions", "a model and its data")),
+        }
+    }
+
+    /// Options that a model of another task than classification has no use for.
+    fn refuse(&self, given: bool, options: &str) -> Result<()> {
+        if !given {
+            return Ok(());
+        }
+        Err(Error::invalid("options", options, "a classifier"))
+    }
+
+    /// Evaluates a regression or an autoencoder.
+    fn without_classes(&self, model: &Model<'_>, spec: &str, json: bool) -> Result<()> {
+        self.refuse(self.corruptions || !self.corrupt.is_empty(), "--corrupt")?;
+        let (seed, config) = (model.manifest().provenance.seed, self.samples.config());
+        let data = load_split_of(content_of(model), spec, self.split, seed, &self.data_dir, self.limit)?;
+        if let Task::Reconstruction(_) = model.manifest().task {
+            self.refuse(self.log_out.is_some(), "--log-out")?;
+            let load = |spec: &String| load_ood(spec, &self.data_dir, self.limit);
+            let ood = self.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
+            let evaluation = evaluate_anomaly(model, &data, &ood, &config)?;
+            return print_result(json, &evaluation, ToString::to_string);
+        }
+        self.refuse(!self.ood.is_empty(), "--ood")?;
+        if let Some(log) = &self.log_out {
+            write_log(log, Some(model), &data, &outcomes(model, &data, &config)?)?;
+        }
+        let evaluation = evaluate_regression(model, &data, &config)?;
+        print_result(json, &evaluation, ToString::to_string)
+    }
+
+    /// Evaluates, and collects a report of it if one is wanted.
+    ///
+    /// # Errors
+    /// As [`run`].
+    pub(super) fn evaluate(&self, reported: bool) -> Result<(Evaluation, Option<Report>)> {
+        let (path, spec) = self.named()?;
+        let bytes = read_artifact(path)?;
+        let model = check_artifact(path, &bytes)?;
+        let seed = model.manifest().provenance.seed;
+        let data = load_split(spec, self.split, seed, &self.data_dir, self.limit)?;
+        let load = |spec: &String| load_ood(spec, &self.data_dir, self.limit);
+        let ood = self.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
+        let shifts = if self.corruptions { Corruption::all().collect() } else { self.corrupt.clone() };
+        let config = self.samples.config();
+        let predictions = evaluate::predict(&model, &data, &ood, &config)?;
+        if let Some(log) = &self.log_out {
+            write_log(log, Some(&model), &data, &predictions.inside)?;
+        }
+        let evaluation = evaluate::of_predictions(&model, &data, &ood, &predictions, &shifts, &config)?;
+        let subject = Subject { model: &model, file: &bytes, data: &data, ood: &ood, config: &config };
+        let report = reported.then(|| report::classifier(&subject, &evaluation, &predictions)).transpose()?;
+        Ok((evaluation, report))
+    }
 }
 
 /// The figures in words, for a reader.

@@ -3,7 +3,9 @@
 use super::calibrate::{self as calibration, CalibrationArgs};
 use super::common::{DataDirArg, grouped, print_result};
 use super::sign::SigningArgs;
-use crate::calibrate::{Options, Summary, certify, heat, parts};
+use crate::calibrate::{
+    AnomalySummary, IntervalSummary, Options, Summary, certify, fit_anomaly, fit_intervals, heat, parts,
+};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::export::adaptive::{self, Choice, Fit, Wish, percent};
@@ -171,8 +173,12 @@ struct ExportRecord {
     adaptive: Option<AdaptiveRecord>,
     /// Why there is none, if one was asked for.
     adaptive_refused: Option<String>,
-    /// What calibration fitted; `null` for a regression or if none was wanted.
+    /// What calibration fitted; `null` for no classifier or if none was wanted.
     calibration: Option<Summary>,
+    /// Prediction intervals of a regression; likewise.
+    intervals: Option<IntervalSummary>,
+    /// Reference of an autoencoder's anomaly score; likewise.
+    anomaly: Option<AnomalySummary>,
 }
 
 #[derive(Debug, Serialize)]
@@ -202,6 +208,20 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     if let Some(options) = &options {
         exported.bytes = heat(&AlignedBytes::new(&exported.bytes), &fit, options)?;
     }
+    let (mut intervals, mut anomaly) = (None, None);
+    match trained.graph.task {
+        Task::Gaussian if !args.no_calibrate => {
+            let options = args.calibration.options(args.config());
+            let (bytes, fitted) = fit_intervals(&AlignedBytes::new(&exported.bytes), &certifying, &options)?;
+            (exported.bytes, intervals) = (bytes, Some(fitted));
+        }
+        Task::Reconstruction if !args.no_calibrate && exported.reconstructs => {
+            let bytes = AlignedBytes::new(&exported.bytes);
+            let (bytes, fitted) = fit_anomaly(&bytes, &certifying, &args.config())?;
+            (exported.bytes, anomaly) = (bytes, Some(fitted));
+        }
+        _ => {}
+    }
     let (adaptive, adaptive_refused) = fit_adaptive(args, &certifying, &mut exported)?;
     let mut summary = None;
     if let Some(options) = &options {
@@ -225,6 +245,8 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         adaptive,
         adaptive_refused,
         calibration: summary,
+        intervals,
+        anomaly,
     };
     print_result(args.json, &record, |record| {
         let mut text = format!(
@@ -252,6 +274,8 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             let _ = writeln!(text, "adaptive: no rule, predictions take all samples: {reason}");
         }
         text.push_str(&record.calibration.as_ref().map(calibration::text).unwrap_or_default());
+        text.push_str(&record.intervals.as_ref().map(calibration::interval_text).unwrap_or_default());
+        text.push_str(&record.anomaly.as_ref().map(calibration::anomaly_text).unwrap_or_default());
         text
     })
 }
@@ -259,9 +283,15 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 /// What to calibrate a classifier for; `None` if it is none, or if no calibration is wanted.
 fn calibration_options(args: &ExportArgs, trained: &Trained) -> Option<Options> {
     let wanted = !args.no_calibrate && trained.graph.task == Task::Classification;
-    let samples = Samples::MonteCarlo(args.num_samples);
-    let config = Config { samples, seed: args.seed, antithetic: !args.no_antithetic, ..Config::default() };
-    wanted.then(|| args.calibration.options(config))
+    wanted.then(|| args.calibration.options(args.config()))
+}
+
+impl ExportArgs {
+    /// How predictions are sampled that calibration is for.
+    fn config(&self) -> Config {
+        let samples = Samples::MonteCarlo(self.num_samples);
+        Config { samples, seed: self.seed, antithetic: !self.no_antithetic, ..Config::default() }
+    }
 }
 
 /// Adds the adaptive rule to a Bayesian artifact, fitted on what quantization has not watched.
@@ -270,7 +300,8 @@ fn fit_adaptive(
     certifying: &data::Dataset,
     exported: &mut Exported,
 ) -> Result<(Option<AdaptiveRecord>, Option<String>)> {
-    if args.adaptive.no_adaptive || !exported.bayesian {
+    // The rule settles classes.
+    if args.adaptive.no_adaptive || !exported.bayesian || exported.task != Task::Classification {
         return Ok((None, None));
     }
     let wish = args.adaptive.wish(!args.no_antithetic);
@@ -290,7 +321,7 @@ fn fit_adaptive(
 
 /// The part of the calibration split that fits, and the one that certifies.
 fn calibration_parts(args: &ExportArgs, settings: &RunSettings) -> Result<(data::Dataset, data::Dataset)> {
-    let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
+    let loaded = data::load_with(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
     parts(&data::splits(loaded, settings.seed)?.calibration, settings.seed)
 }
 
@@ -304,6 +335,11 @@ struct FileRecord {
 /// The formats of other runtimes.
 fn export_other(args: &ExportArgs, settings: &RunSettings, trained: &Trained) -> Result<()> {
     let (params, posterior) = trained.chosen(args.plain);
+    if args.format == Format::OnnxMc && trained.graph.task == Task::Gaussian {
+        // The mean of the draws' log-variances is not the logarithm of the total variance.
+        let expected = "a classifier or an autoencoder; export a regression as onnx or stf";
+        return Err(Error::invalid("--format onnx-mc", "a regression", expected));
+    }
     let quantized = || {
         let options = args.quantize.options(settings.seed);
         let ((fit, _), preprocessing) = (calibration_parts(args, settings)?, &settings.preprocessing);
@@ -380,6 +416,10 @@ pub struct Exported {
     pub bytes: Vec<u8>,
     /// Whether it has a Bayesian first layer.
     pub bayesian: bool,
+    /// What the network's outputs mean.
+    pub task: Task,
+    /// Whether it has as many outputs as inputs.
+    pub reconstructs: bool,
     /// Bytes of one draw's activations.
     pub arena_bytes: usize,
     /// Bytes alive at one time at most.
@@ -411,16 +451,19 @@ pub fn export(
         temperature: stage2.temperature,
     });
     let class_names: &[String] = match trained.graph.task {
-        crate::graph::Task::Classification => &settings.class_names,
-        crate::graph::Task::Reconstruction => &[],
+        Task::Classification => &settings.class_names,
+        Task::Reconstruction | Task::Gaussian => &[],
     };
-    if let Some(name) = class_names.iter().find(|name| name.contains('\n')) {
+    let targets = settings.targets.as_ref();
+    let names = targets.map_or(class_names, |targets| &targets.names);
+    if let Some(name) = names.iter().find(|name| name.contains('\n')) {
         return Err(Error::invalid("class name", format!("{name:?}"), "a name of one line"));
     }
     let description = Description {
         name: &settings.architecture,
         task: trained.graph.task,
         class_names,
+        targets,
         prior,
         data: &settings.data_name,
         seed: settings.seed,
@@ -429,6 +472,8 @@ pub fn export(
     Ok(Exported {
         bytes: artifact(&quantized, &description)?,
         bayesian: posterior.is_some(),
+        task: trained.graph.task,
+        reconstructs: trained.graph.output_shape().len() == trained.graph.input_shape().len(),
         arena_bytes: quantized.plan.arena_bytes,
         arena_lower_bound: quantized.plan.lower_bound,
     })

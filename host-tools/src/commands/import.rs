@@ -209,6 +209,7 @@ impl ImportArgs {
                 ..Stage1Config::recipe(&graph.name, data_name)
             },
             stage2,
+            targets: None,
             network: Some(graph.clone()),
         })
     }

@@ -3,6 +3,7 @@
 use super::common::{check_artifact, grouped, print_result, read_artifact};
 use super::inspect_facts::FactRows;
 use crate::error::{Error, Result};
+use crate::report::memory_map;
 use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
@@ -149,7 +150,7 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
     Ok(Inspection {
         name: manifest.name.to_string(),
         file_bytes,
-        task: format!("{:?}", manifest.task).to_lowercase(),
+        task: manifest.task.name().to_string(),
         input: shape(&manifest.input.tensor),
         input_layout: format!("{:?}", manifest.input.layout).to_lowercase(),
         channel_order: format!("{:?}", manifest.input.channel_order).to_lowercase(),
@@ -165,7 +166,7 @@ fn inspect(path: &Path, model: &Model<'_>, file_bytes: usize, num_samples: u16) 
         weight_bytes: model.weight_bytes(),
         num_samples,
         arena_bytes: manifest.arena_bytes,
-        arena_lower_bound: live_bytes(model),
+        arena_lower_bound: memory_map(model).lower_bound_bytes,
         arena_bytes_tile_k: u64::from(manifest.arena_bytes) * u64::from(num_samples),
         workspace_bytes_tile_1: workspace(1, true)?,
         workspace_bytes_tile_1_uncached: workspace(1, false)?,
@@ -334,27 +335,4 @@ fn memory_text(text: &mut String, inspection: &Inspection) {
         size(inspection.workspace_bytes_tile_1_uncached),
         size(inspection.workspace_bytes_tile_k)
     );
-}
-
-/// Bytes of the tensors that are alive in the layer where most are; one written in place counts once.
-fn live_bytes(model: &Model<'_>) -> u64 {
-    let layers: Vec<_> = model.layers().collect();
-    let reads = |at: usize, tensor: &Tensor| {
-        let inputs = [Some(layers[at].input()), layers[at].second_input()];
-        at > 0 && inputs.into_iter().flatten().any(|input| input == *tensor)
-    };
-    let alive = |at: usize| {
-        // What an earlier layer wrote and this or a later one reads, before anything else lies there.
-        let mut places: Vec<(u32, u64)> = (0..=at)
-            .filter_map(|writer| {
-                let tensor = layers[writer].output()?;
-                let read = writer == at || (at..layers.len()).any(|reader| reads(reader, &tensor));
-                read.then_some((tensor.offset, tensor.len()))
-            })
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        places.iter().map(|&(_, bytes)| bytes).sum::<u64>()
-    };
-    (0..layers.len()).map(alive).max().unwrap_or(0)
 }

@@ -4,8 +4,10 @@ use super::common::accepted_scores;
 use serde::Serialize;
 use std::fmt::Write;
 use stf_bnn::Model;
-use stf_bnn::artifact::SamplingPolicy;
-use stf_bnn::uncertainty::{AbstentionRule, DriftMonitor, PredictionSets, SetMethod};
+use stf_bnn::artifact::{SamplingPolicy, Task};
+use stf_bnn::uncertainty::{
+    AbstentionRule, AnomalyDetector, DriftMonitor, PredictionIntervals, PredictionSets, SetMethod,
+};
 
 /// Facts fitted after quantization.
 #[derive(Debug, Serialize)]
@@ -16,6 +18,32 @@ pub struct FactRows {
     sets: Vec<SetRow>,
     abstention: Option<AbstentionRow>,
     drift: Option<DriftRow>,
+    /// Targets of a Gaussian regression with their intervals.
+    targets: Vec<TargetRow>,
+    anomaly: Option<AnomalyRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetRow {
+    name: String,
+    mean: f32,
+    std: f32,
+    /// One factor of sigma a level.
+    intervals: Vec<FactorRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct FactorRow {
+    coverage: f64,
+    factor: f32,
+    examples: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct AnomalyRow {
+    examples: u32,
+    scores: usize,
+    greatest_error: f32,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,7 +83,9 @@ impl FactRows {
         let monitor = DriftMonitor::new(model);
         let policy = (sets.map(|sets| sets.fact().policy))
             .or(rule.map(|rule| rule.fact().policy))
-            .or(monitor.map(|monitor| monitor.fact().policy));
+            .or(monitor.map(|monitor| monitor.fact().policy))
+            .or(PredictionIntervals::new(model).map(|intervals| intervals.fact().policy))
+            .or(AnomalyDetector::new(model).map(|detector| detector.fact().policy));
         Self {
             sampled: policy.map(sampled),
             sets: sets.map_or_else(Vec::new, |sets| set_rows(&sets)),
@@ -69,6 +99,15 @@ impl FactRows {
                     examples: fact.examples,
                     accepted: fact.accepted,
                     errors: fact.errors,
+                }
+            }),
+            targets: target_rows(model),
+            anomaly: AnomalyDetector::new(model).map(|detector| {
+                let scores = model.f32s(detector.fact().scores);
+                AnomalyRow {
+                    examples: detector.fact().examples,
+                    scores: scores.len(),
+                    greatest_error: scores.last().copied().unwrap_or_default(),
                 }
             }),
             drift: monitor.map(|monitor| {
@@ -102,6 +141,27 @@ impl FactRows {
                 set.examples
             );
         }
+        for target in &self.targets {
+            let _ = writeln!(
+                text,
+                "  target {}: mean {}, standard deviation {}",
+                target.name, target.mean, target.std
+            );
+            for row in &target.intervals {
+                let _ = writeln!(
+                    text,
+                    "    intervals hold it with probability {} at least: +- {} sigma ({} examples)",
+                    row.coverage, row.factor, row.examples
+                );
+            }
+        }
+        if let Some(a) = &self.anomaly {
+            let _ = writeln!(
+                text,
+                "  anomaly score: p-values from {} normal examples ({} scores kept, errors up to {})",
+                a.examples, a.scores, a.greatest_error
+            );
+        }
         if let Some(a) = &self.abstention {
             let _ = writeln!(
                 text,
@@ -122,6 +182,29 @@ impl FactRows {
             );
         }
     }
+}
+
+fn target_rows(model: &Model<'_>) -> Vec<TargetRow> {
+    let Task::Gaussian(head) = model.manifest().task else { return Vec::new() };
+    let intervals = PredictionIntervals::new(model);
+    let moments = model.f32s(head.target_mean).iter().zip(model.f32s(head.target_std));
+    let row = |(target, (&mean, &std)): (usize, (&f32, &f32))| TargetRow {
+        name: model.class_name(target).map_or_else(|| target.to_string(), str::to_string),
+        mean,
+        std,
+        intervals: intervals.map_or_else(Vec::new, |all| {
+            let factor = |level| {
+                let examples = all.fact().examples;
+                Some(FactorRow {
+                    coverage: all.coverage(level)?,
+                    factor: all.factor(level, target)?,
+                    examples,
+                })
+            };
+            (0..all.levels()).filter_map(factor).collect()
+        }),
+    };
+    moments.enumerate().map(row).collect()
 }
 
 fn set_rows(sets: &PredictionSets<'_>) -> Vec<SetRow> {

@@ -20,6 +20,7 @@ mod optima;
 mod predict;
 mod predict_float;
 mod privacy;
+mod report;
 mod sign;
 mod train;
 
@@ -46,6 +47,7 @@ enum Command {
     Export(export::ExportArgs),
     Calibrate(Box<calibrate::CalibrateArgs>),
     Eval(eval::EvalArgs),
+    Report(report::ReportArgs),
     Predict(predict::PredictArgs),
     Inspect(inspect::InspectArgs),
     Keygen(sign::KeygenArgs),
@@ -82,6 +84,7 @@ impl Cli {
             Command::Export(args) => export::run(&args),
             Command::Calibrate(args) => calibrate::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Inspect(args) => inspect::run(&args),
             Command::Keygen(args) => sign::keygen(&args),

@@ -9,14 +9,16 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 use stf_bnn::Model;
-use stf_bnn::uncertainty::{AbstentionRule, PredictionSets, SetMethod, random_share};
+use stf_bnn::uncertainty::{
+    AbstentionRule, AnomalyDetector, PredictionIntervals, PredictionSets, SetMethod, random_share,
+};
 
 /// Predict the class of images or arrays, with uncertainty
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     /// The .stf file, or a run folder for its float network
     pub model: PathBuf,
-    /// PNG or JPEG image, or .npy array of one example or of several
+    /// PNG or JPEG image, .npy array of one example or of several, or .csv table of inputs
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -66,6 +68,10 @@ pub(super) struct Verdict {
     accepted: Option<bool>,
     /// Prediction sets at the least promised coverage, one a method.
     sets: Vec<SetRecord>,
+    #[serde(skip)]
+    targets: Vec<TargetRecord>,
+    #[serde(skip)]
+    p_value: Option<f32>,
 }
 
 /// One prediction set.
@@ -81,7 +87,14 @@ impl Verdict {
     pub(super) fn new(model: &Model<'_>, outcome: &Outcome, seed: u64, counter: u64) -> Self {
         let rule = AbstentionRule::new(model);
         let accepted = rule.zip(outcome.classification).map(|(rule, c)| rule.accepts(&c));
-        let Some(sets) = PredictionSets::new(model) else { return Self { accepted, sets: Vec::new() } };
+        let detector = AnomalyDetector::new(model);
+        let verdict = Self {
+            accepted,
+            sets: Vec::new(),
+            targets: targets(model, outcome),
+            p_value: detector.zip(outcome.reconstruction_error).map(|(d, error)| d.p_value(error)),
+        };
+        let Some(sets) = PredictionSets::new(model) else { return verdict };
         let mut bits = vec![0; sets.words()];
         let share = random_share(seed, counter);
         let level = sets.levels() - 1;
@@ -93,11 +106,11 @@ impl Verdict {
                 classes: set.classes().collect(),
             })
         });
-        Self { accepted, sets: rows.collect() }
+        Self { sets: rows.collect(), ..verdict }
     }
 }
 
-/// One output of a regression model.
+/// One output of a model without classes.
 #[derive(Debug, Clone, Serialize)]
 struct RegressionRecord {
     input: String,
@@ -105,6 +118,59 @@ struct RegressionRecord {
     spread: Vec<f32>,
     samples: u16,
     passes: u16,
+    /// Distribution and intervals of each target of a Gaussian regression.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<TargetRecord>,
+    /// An autoencoder's anomaly score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconstruction_error: Option<f32>,
+    /// Its conformal p-value: how often a normal input has such an error or a greater one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p_value: Option<f32>,
+}
+
+/// One target, in its units.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct TargetRecord {
+    target: String,
+    mean: f32,
+    sigma: f32,
+    /// Standard deviation that the input leaves open.
+    aleatoric: f32,
+    /// Standard deviation that the network does not know better.
+    epistemic: f32,
+    intervals: Vec<IntervalRecord>,
+}
+
+/// One prediction interval.
+#[derive(Debug, Clone, Serialize)]
+struct IntervalRecord {
+    coverage: f64,
+    low: f32,
+    high: f32,
+}
+
+fn targets(model: &Model<'_>, outcome: &Outcome) -> Vec<TargetRecord> {
+    let intervals = PredictionIntervals::new(model);
+    let record = |target| {
+        let gaussian = outcome.gaussian(target)?;
+        let levels = 0..intervals.as_ref().map_or(0, PredictionIntervals::levels);
+        let interval = |level| intervals.as_ref()?.interval(level, target, &gaussian);
+        let rows = levels.filter_map(interval).map(|i| IntervalRecord {
+            coverage: i.coverage,
+            low: i.low,
+            high: i.high,
+        });
+        Some(TargetRecord {
+            target: model.class_name(target).map_or_else(|| target.to_string(), str::to_string),
+            mean: gaussian.mean,
+            sigma: gaussian.sigma(),
+            aleatoric: gaussian.aleatoric_variance.sqrt(),
+            epistemic: gaussian.epistemic_variance.sqrt(),
+            intervals: rows.collect(),
+        })
+    };
+    (0..outcome.targets).filter_map(record).collect()
 }
 
 /// Runs the command.
@@ -145,18 +211,11 @@ pub(super) fn print_outcome(
     json: bool,
 ) -> Result<()> {
     let Some(classification) = outcome.classification else {
-        let Outcome { mean, spread, samples, passes, .. } = outcome;
-        let record = RegressionRecord { input, mean, spread, samples, passes };
-        return print_result(json, &record, |r| {
-            format!(
-                "{}: {} values, {} samples\n  mean   {:?}\n  spread {:?}",
-                r.input,
-                r.mean.len(),
-                r.samples,
-                r.mean,
-                r.spread
-            )
-        });
+        let Outcome { mean, spread, samples, passes, reconstruction_error, .. } = outcome;
+        let Verdict { targets, p_value, .. } = verdict;
+        let record =
+            RegressionRecord { input, mean, spread, samples, passes, targets, reconstruction_error, p_value };
+        return print_result(json, &record, regression_text);
     };
     let class = usize::from(classification.class);
     let record = PredictionRecord {
@@ -174,6 +233,29 @@ pub(super) fn print_outcome(
         verdict,
     };
     print_result(json, &record, |record| text(name, record))
+}
+
+fn regression_text(record: &RegressionRecord) -> String {
+    let mut text = format!("{}: {} samples, {} passes\n", record.input, record.samples, record.passes);
+    // Writing to a string cannot fail.
+    for t in &record.targets {
+        let _ = writeln!(
+            text,
+            "  {}: {} +- {} (standard deviation; aleatoric {}, epistemic {})",
+            t.target, t.mean, t.sigma, t.aleatoric, t.epistemic
+        );
+        for interval in &t.intervals {
+            let percent = 100.0 * interval.coverage;
+            let _ = writeln!(text, "    {percent:.0} % interval: {} to {}", interval.low, interval.high);
+        }
+    }
+    if let Some(error) = record.reconstruction_error {
+        let p_value = record.p_value.map_or(String::new(), |p| format!(", p-value {p}"));
+        let _ = writeln!(text, "  reconstruction error {error}{p_value}");
+    } else if record.targets.is_empty() {
+        let _ = writeln!(text, "  mean   {:?}\n  spread {:?}", record.mean, record.spread);
+    }
+    text
 }
 
 fn text(name: &dyn Fn(usize) -> Option<String>, record: &PredictionRecord) -> String {

@@ -3,6 +3,7 @@
 use super::common::{DeviceArg, SampleArgs, print_result};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::graph::Task;
 use crate::run::chain;
 use crate::train::{Trainable, engine, predict_mc};
 use serde::Serialize;
@@ -41,6 +42,9 @@ pub fn run(
         return Err(Error::invalid("--adaptive", "a run folder", "a .stf file, which holds the rule"));
     }
     let (settings, trained) = chain::read(folder)?;
+    if trained.graph.task == Task::Gaussian {
+        return Err(Error::invalid("stf predict", "the run folder of a regression", "its .stf file"));
+    }
     let is_mean = samples.baseline.is_some();
     let (params, posterior) = trained.chosen(false);
     let posterior = posterior.filter(|_| !is_mean);

@@ -1,7 +1,7 @@
 //! `stf train`: both stages into a run folder, with checkpoints.
 
 use super::common::{DataDirArg, TrainDeviceArg, print_result};
-use crate::data::{self, Preprocessing, Splits};
+use crate::data::{self, Content, Preprocessing, Splits, TargetScaling};
 use crate::error::{Error, Result};
 use crate::graph::architectures;
 use crate::progress::interrupt;
@@ -18,13 +18,17 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 pub struct TrainArgs {
-    /// Architecture: mlp, mlp_large, lenet5, cnn4, resnet8, resnet20, wrn16_4, vgg11, dscnn,
+    /// Architecture: mlp, mlp-small, mlp_large, lenet5, cnn4, resnet8, resnet20, wrn16_4, vgg11, dscnn,
     /// mobilenet_v1_025, autoencoder
     #[arg(long, value_name = "NAME", required_unless_present = "resume")]
     arch: Option<String>,
     /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
     #[arg(long, value_name = "NAME|PATH", required_unless_present = "resume")]
     data: Option<String>,
+    /// What the network learns; a regression predicts real targets, each with its variance. Their data: x and
+    /// y in FILE.npz or X.npy,Y.npy, or FILE.csv (the last column) or FILE.csv:TARGET,TARGET
+    #[arg(long, value_enum, default_value_t = TaskArg::Auto, conflicts_with = "resume")]
+    task: TaskArg,
     /// Run folder: settings, checkpoints, log, trained network
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -132,6 +136,14 @@ pub(super) struct Stage2Args {
     eval_samples: Option<usize>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TaskArg {
+    /// The architecture's: classification, or reconstruction by an autoencoder.
+    Auto,
+    /// Real targets.
+    Regression,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum OptimizerArg {
     Sgd,
@@ -227,12 +239,23 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let (Some(arch), Some(spec)) = (&args.arch, &args.data) else {
         return Err(Error::invalid("arguments", "no --arch or no --data", "both, or --resume"));
     };
-    let loaded = data::load(spec, args.data_dir.data_dir.as_deref())?;
+    let content = match args.task {
+        TaskArg::Auto => Content::Classes,
+        TaskArg::Regression => Content::Targets,
+    };
+    let loaded = data::load_with(spec, args.data_dir.data_dir.as_deref(), content)?;
     // Refuse an architecture that does not fit before anything is written.
     let shape = loaded.shape();
     let splits = data::splits(loaded, args.seed)?;
-    let graph = architectures::build(arch, shape, splits.train.class_names.len())?;
-    let settings = settings(args, arch, spec, &graph, &splits)?;
+    let targets = match args.task {
+        TaskArg::Auto => None,
+        TaskArg::Regression => Some(TargetScaling::fit(&splits.train)?),
+    };
+    let graph = match &targets {
+        Some(targets) => architectures::build_regression(arch, shape, targets.names.len())?,
+        None => architectures::build(arch, shape, splits.train.class_names.len())?,
+    };
+    let settings = RunSettings { targets, ..settings(args, arch, spec, &graph, &splits)? };
     settings.stage1.check(&graph)?;
     require_device(settings.stage1.device)?;
     if let Some(stage2) = &settings.stage2 {
@@ -257,10 +280,12 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
 fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let mut settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
-    let loaded = data::load(&settings.data, args.data_dir.data_dir.as_deref())?;
+    let loaded = data::load_with(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
     let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
     // An imported network brings its preprocessing along; a trained one's follows from the data.
-    if settings.network.is_none() && Preprocessing::fit(&splits.train)? != settings.preprocessing {
+    let targets = settings.targets.as_ref().map(|_| TargetScaling::fit(&splits.train)).transpose()?;
+    let same = Preprocessing::fit(&splits.train)? == settings.preprocessing && targets == settings.targets;
+    if settings.network.is_none() && !same {
         return Err(Error::malformed(
             &args.out,
             "run folder",
@@ -285,20 +310,27 @@ fn settings(
     splits: &Splits,
 ) -> Result<RunSettings> {
     let data_name = &splits.train.name;
-    let mut stage1 = Stage1Config {
-        seed: args.seed,
-        device: args.device.device(),
-        ..Stage1Config::recipe(arch, data_name)
+    let (regression, examples) = (args.task == TaskArg::Regression, splits.train.len());
+    let recipe = if regression {
+        Stage1Config::regression(arch, examples)
+    } else {
+        Stage1Config::recipe(arch, data_name)
     };
+    let mut stage1 = Stage1Config { seed: args.seed, device: args.device.device(), ..recipe };
     args.stage1.change(&mut stage1);
     let stage2 = (!args.stage2.plain).then(|| {
+        let recipe = if regression {
+            Stage2Config::regression(graph, examples)
+        } else {
+            Stage2Config::recipe(graph, data_name)
+        };
         let mut stage2 = Stage2Config {
             seed: args.seed,
             batch_size: stage1.batch_size,
             accumulate: stage1.accumulate,
             device: stage1.device,
             augment: stage1.augment,
-            ..Stage2Config::recipe(graph, data_name)
+            ..recipe
         };
         args.stage2.change(&mut stage2);
         stage2
@@ -314,6 +346,7 @@ fn settings(
         seed: args.seed,
         stage1,
         stage2,
+        targets: None,
         network: None,
     })
 }
@@ -380,12 +413,8 @@ fn text(record: &TrainRecord) -> String {
     let stage = |name: &str, stage: &Option<StageRecord>| {
         stage.as_ref().map_or(String::new(), |stage| {
             format!(
-                "{name}: {} epochs in {:.1} s, validation accuracy {:.2} %, NLL {:.4}, ECE {:.4}\n",
-                stage.epochs,
-                stage.seconds,
-                100.0 * stage.validation.accuracy,
-                stage.validation.nll,
-                stage.validation.ece
+                "{name}: {} epochs in {:.1} s, validation {}\n",
+                stage.epochs, stage.seconds, stage.validation
             )
         })
     };

@@ -176,6 +176,7 @@ fn pictures(shape: Shape, classes: usize, n: usize) -> Dataset {
         inputs: Inputs::U8(values),
         labels: (0..n).map(|i| (i % classes) as u32).collect(),
         class_names: (0..classes).map(|class| class.to_string()).collect(),
+        targets: Default::default(),
     }
 }
 

@@ -177,6 +177,8 @@ fn outcome(draws: &[f32], classes: usize, temperature: f32) -> Outcome {
         samples,
         passes: samples,
         classification: Some(classification),
+        targets: 0,
+        reconstruction_error: None,
         energy: Some(energies),
     }
 }

@@ -302,6 +302,7 @@ impl Comparison {
             name: &graph.name,
             task: graph.task,
             class_names: &splits.train.class_names,
+            targets: None,
             prior: posterior.map(|_| prior),
             data: name,
             seed: *seed,

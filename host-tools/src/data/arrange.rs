@@ -93,6 +93,7 @@ mod tests {
             inputs: Inputs::U8((0..12).collect()),
             labels: vec![0],
             class_names: vec!["a".into()],
+            targets: Default::default(),
         };
         let planar = Preprocessing { layout: Layout::Nchw, ..Preprocessing::default() };
         let arranged = raw.clone().arranged(&planar).unwrap();

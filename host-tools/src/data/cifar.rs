@@ -100,7 +100,14 @@ fn read_files(name: &str, files: &[PathBuf], class_names: &[String]) -> Result<D
         }
     }
     let name = name.to_string();
-    Ok(Dataset { name, shape: SHAPE, inputs: Inputs::U8(pixels), labels, class_names: class_names.to_vec() })
+    Ok(Dataset {
+        name,
+        shape: SHAPE,
+        inputs: Inputs::U8(pixels),
+        labels,
+        class_names: class_names.to_vec(),
+        targets: Default::default(),
+    })
 }
 
 /// Three planes (red, green, blue) become pixels of three channels.

@@ -2,6 +2,7 @@
 
 use super::memory;
 use super::shards::Sharded;
+use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,8 @@ pub struct Dataset {
     pub labels: Vec<u32>,
     /// Names of the classes.
     pub class_names: Vec<String>,
+    /// What a regression predicts; none of other data.
+    pub targets: Targets,
 }
 
 /// The parts of a data set; no example is in two of them.
@@ -275,6 +278,7 @@ impl Dataset {
             inputs,
             labels: indices.iter().map(|&i| self.labels[i]).collect(),
             class_names: self.class_names.clone(),
+            targets: self.targets.select(indices),
         })
     }
 

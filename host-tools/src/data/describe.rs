@@ -71,6 +71,7 @@ mod tests {
             inputs: Inputs::U8(vec![1, 10, 3, 30]),
             labels: vec![1, 1],
             class_names: vec!["a".into(), "b".into()],
+            targets: Default::default(),
         };
         let found = describe(&set).unwrap();
         assert_eq!((found.min, found.max, found.n), (1.0, 30.0, 2));

@@ -41,7 +41,15 @@ fn parse(path: &Path, text: &str) -> Result<Dataset> {
     }
     let class_names = Name::Digits.class_names();
     let name = Name::Digits.as_str().to_string();
-    Dataset { name, shape: SHAPE, inputs: Inputs::U8(pixels), labels, class_names }.checked(path)
+    Dataset {
+        name,
+        shape: SHAPE,
+        inputs: Inputs::U8(pixels),
+        labels,
+        class_names,
+        targets: Default::default(),
+    }
+    .checked(path)
 }
 
 fn parse_line(line: &str) -> Option<(u32, Vec<u8>)> {

@@ -76,6 +76,7 @@ pub fn read_pair(name: &str, images: &Path, labels: &Path) -> Result<Dataset> {
         inputs: Inputs::U8(pixels),
         labels: labels_u32,
         class_names,
+        targets: Default::default(),
     };
     set.checked(images)
 }

@@ -80,7 +80,14 @@ fn read_classes(name: &str, folder: &Path) -> Result<Dataset> {
         labels.push(*label);
     }
     let shape = first.ok_or_else(|| Error::malformed(folder, "contents", "no image", "images"))?;
-    Ok(Dataset { name: name.to_string(), shape, inputs: Inputs::U8(pixels), labels, class_names })
+    Ok(Dataset {
+        name: name.to_string(),
+        shape,
+        inputs: Inputs::U8(pixels),
+        labels,
+        class_names,
+        targets: Default::default(),
+    })
 }
 
 /// All images have the size and colour of the first.

@@ -1,6 +1,6 @@
-//! Inputs without labels, for `stf predict`: a PNG or JPEG file, or a `.npy` array of examples.
+//! Inputs without labels, for `stf predict`: a PNG or JPEG file, a `.npy` array or a `.csv` table of examples.
 
-use super::{Dataset, Inputs, extension, images, npz};
+use super::{Dataset, Inputs, extension, images, npz, table};
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -12,13 +12,14 @@ use std::path::Path;
 pub fn read_inputs(path: &Path) -> Result<Dataset> {
     let (count, shape, inputs) = match extension(path).as_deref() {
         Some("npy") => npz::read_unlabelled(path)?,
+        Some("csv") => return table::read_inputs(path),
         Some("png" | "jpg" | "jpeg") => {
             let (shape, pixels) = images::read_image(path)?;
             (1, shape, Inputs::U8(pixels))
         }
         other => {
             let found = other.map_or("no extension".to_string(), |extension| format!(".{extension}"));
-            return Err(Error::malformed(path, "kind of input", found, ".png, .jpg, .jpeg or .npy"));
+            return Err(Error::malformed(path, "kind of input", found, ".png, .jpg, .jpeg, .npy or .csv"));
         }
     };
     if count == 0 || shape.is_empty() {
@@ -28,7 +29,7 @@ pub fn read_inputs(path: &Path) -> Result<Dataset> {
     }
     let name = path.display().to_string();
     let (labels, class_names) = (vec![0; count], vec!["unknown".to_string()]);
-    Dataset { name, shape, inputs, labels, class_names }.checked(path)
+    Dataset { name, shape, inputs, labels, class_names, targets: Default::default() }.checked(path)
 }
 
 #[cfg(test)]

@@ -8,14 +8,19 @@
 //! | folder with `*-idx3-ubyte[.gz]` files, or `images,labels` | IDX, [`idx`] |
 //! | folder with `data_batch_*.bin`, `test_batch.bin` | CIFAR-10 binary, [`cifar`] |
 //! | `file.npz`, or `x.npy,y.npy` | NumPy, [`npz`] |
+//! | `file.csv`, or `file.csv:NAME,NAME` | a table whose last column, or whose columns NAME, are real targets, [`table`] |
 //! | folder of class folders of PNG or JPEG files | images, [`images`] |
 //! | folder with `shards.json`, written by `stf data shard` | records read as they are needed, [`shards`] |
+//!
+//! `SPEC#CLASS,CLASS` is the examples of these classes, by name or number, `SPEC#!CLASS,CLASS` those of all
+//! others. For a regression, [`load_with`] reads the `y` of NumPy arrays as real targets.
 //!
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
 
 mod arrange;
 pub mod cifar;
+mod classes;
 pub mod corrupt;
 mod dataset;
 mod describe;
@@ -32,8 +37,10 @@ mod preprocess;
 mod sharding;
 pub mod shards;
 mod split;
+pub mod table;
+mod targets;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use dataset::{
     ChannelOrder, Dataset, Element, Inputs, Layout, Preprocessing, RawExample, Scratch, Splits,
@@ -41,7 +48,9 @@ pub use dataset::{
 pub use describe::{ClassCount, Description, describe};
 pub use inputs::read_inputs;
 pub use sharding::shard;
-pub use split::{TEST_SEED, splits};
+pub(crate) use split::below;
+pub use split::{TEST_SEED, shuffled, splits};
+pub use targets::{TargetScaling, Targets};
 
 use crate::error::{Error, Result};
 use crate::graph::Shape;
@@ -49,6 +58,15 @@ use std::path::Path;
 
 /// More classes than this in an unnamed source are taken for a mistake in its labels.
 pub const MAX_CLASSES: usize = 65_536;
+
+/// What is known of each example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Its class.
+    Classes,
+    /// Real targets.
+    Targets,
+}
 
 /// What a source holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,9 +136,37 @@ impl Loaded {
 /// # Errors
 /// If nothing is found (the message says where it looked), or the files are not what they claim to be.
 pub fn load(spec: &str, data_dir: Option<&Path>) -> Result<Loaded> {
+    if let Some((spec, classes)) = classes::split(spec) {
+        return classes::select(load(spec, data_dir)?, spec, classes);
+    }
     match named::Name::parse(spec) {
         Some(name) => named::load(name, data_dir),
         None => load_path(spec),
+    }
+}
+
+/// As [`load`], with the kind of answer that a network is to learn.
+///
+/// # Errors
+/// As [`load`]; real targets come only from NumPy arrays and tables.
+pub fn load_with(spec: &str, data_dir: Option<&Path>, content: Content) -> Result<Loaded> {
+    if content == Content::Classes {
+        return load(spec, data_dir);
+    }
+    let path = Path::new(spec);
+    if let Some((file, columns)) = table::split(spec) {
+        return table::read(spec, file, columns).map(Loaded::Whole);
+    }
+    match (extension(path).as_deref(), spec.split_once(',')) {
+        (Some("npz"), _) if path.exists() => npz::read(spec, path, content),
+        (Some("npy"), Some((inputs, targets))) => {
+            npz::read_pair(spec, Path::new(inputs), Path::new(targets), content)
+        }
+        _ => Err(Error::invalid(
+            "data of a regression",
+            format!("{spec:?}"),
+            "file.npz, x.npy,y.npy, file.csv or file.csv:TARGET,TARGET that exists",
+        )),
     }
 }
 
@@ -131,7 +177,8 @@ fn load_path(spec: &str) -> Result<Loaded> {
     }
     if path.exists() {
         return match extension(path).as_deref() {
-            Some("npz") => npz::read(spec, path),
+            Some("npz") => npz::read(spec, path, Content::Classes),
+            Some("csv") => Err(Error::malformed(path, "kind of data", "a table", table::TARGETS_ONLY)),
             _ => Err(Error::malformed(
                 path,
                 "kind of data",
@@ -143,7 +190,7 @@ fn load_path(spec: &str) -> Result<Loaded> {
     if let Some((inputs, labels)) = spec.split_once(',') {
         let (inputs, labels) = (Path::new(inputs), Path::new(labels));
         return match extension(inputs).as_deref() {
-            Some("npy") => npz::read_pair(spec, inputs, labels),
+            Some("npy") => npz::read_pair(spec, inputs, labels, Content::Classes),
             _ => idx::read_pair(spec, inputs, labels).map(Loaded::Whole),
         };
     }
@@ -202,6 +249,14 @@ impl Dataset {
         if let Some(example) = self.labels.iter().position(|&label| label as usize >= classes) {
             let expected = format!("below {classes}, the number of classes");
             return Err(Error::malformed(path, format!("label {example}"), self.labels[example], expected));
+        }
+        let expected = self.len() * self.targets.len();
+        if self.targets.values.len() != expected {
+            return Err(Error::malformed(path, "number of targets", self.targets.values.len(), expected));
+        }
+        if let Some(bad) = self.targets.values.iter().position(|target| !target.is_finite()) {
+            let field = format!("target of example {}", bad / self.targets.len());
+            return Err(Error::malformed(path, field, self.targets.values[bad], "a finite f32"));
         }
         self.check_finite(path)?;
         Ok(self)

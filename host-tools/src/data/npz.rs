@@ -2,10 +2,11 @@
 //!
 //! Arrays are found by name: `x_train, y_train, x_test, y_test`; or `x, y`; or `images, labels`.
 //! Inputs are `[n, height, width]`, `[n, height, width, channels]` or `[n, features]`; labels are
-//! integers `[n]` or `[n, 1]`. Bytes stay bytes; every other type becomes f32.
+//! integers `[n]` or `[n, 1]`; for a regression, the second array holds numbers `[n]` or `[n, targets]`.
+//! Bytes stay bytes; every other type becomes f32.
 
 use super::npy::{Array, Kind};
-use super::{Dataset, Inputs, Loaded, MAX_CLASSES, classes_of, numbered_classes};
+use super::{Content, Dataset, Inputs, Loaded, MAX_CLASSES, Targets, classes_of, numbered_classes};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 use std::fs::File;
@@ -18,39 +19,39 @@ type Archive = zip::ZipArchive<BufReader<File>>;
 ///
 /// # Errors
 /// If it is no archive, arrays are missing or malformed, counts differ, or a value is not finite.
-pub fn read(name: &str, path: &Path) -> Result<Loaded> {
+pub fn read(name: &str, path: &Path, content: Content) -> Result<Loaded> {
     let file = File::open(path).map_err(Error::io(path, "open"))?;
     let mut archive =
         Archive::new(BufReader::new(file)).map_err(|error| zip_error(path, "archive", &error))?;
     let has = |name: &str| archive.index_for_name(&format!("{name}.npy")).is_some();
     let whole = [["x", "y"], ["images", "labels"]].into_iter().find(|pair| pair.iter().all(|name| has(name)));
     if ["x_train", "y_train", "x_test", "y_test"].into_iter().all(has) {
-        let mut train = read_arrays(name, path, &mut archive, "x_train", "y_train")?;
-        let mut test = read_arrays(name, path, &mut archive, "x_test", "y_test")?;
+        let mut train = read_arrays(name, path, &mut archive, ["x_train", "y_train"], content)?;
+        let mut test = read_arrays(name, path, &mut archive, ["x_test", "y_test"], content)?;
         let classes = train.class_names.len().max(test.class_names.len());
         train.class_names = numbered_classes(classes);
         test.class_names = numbered_classes(classes);
         return Loaded::official(path, train, test);
     }
-    let Some([inputs, labels]) = whole else {
+    let Some(arrays) = whole else {
         let names: Vec<String> = archive.file_names().flatten().map(|name| name.into_owned()).collect();
         let expected = "x.npy and y.npy, images and labels, or x_train, y_train, x_test and y_test";
         return Err(Error::malformed(path, "arrays", names.join(", "), expected));
     };
-    read_arrays(name, path, &mut archive, inputs, labels)?.checked(path).map(Loaded::Whole)
+    read_arrays(name, path, &mut archive, arrays, content)?.checked(path).map(Loaded::Whole)
 }
 
 /// Reads inputs and labels from two `.npy` files.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_pair(name: &str, inputs: &Path, labels: &Path) -> Result<Loaded> {
+pub fn read_pair(name: &str, inputs: &Path, labels: &Path, content: Content) -> Result<Loaded> {
     let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::io(path, "open"));
     let inputs_array = Array::read(inputs, "", open(inputs)?)?;
     let labels_array = Array::read(labels, "", open(labels)?)?;
     let (shape, inputs_values) = to_inputs(inputs, "", inputs_array)?;
-    let label_values = to_labels(labels, "", &labels_array)?;
-    let set = assemble(name, labels, shape, inputs_values, label_values)?;
+    let answers = answers(labels, "", &labels_array, content)?;
+    let set = assemble(name, labels, shape, inputs_values, answers)?;
     set.checked(inputs).map(Loaded::Whole)
 }
 
@@ -68,12 +69,25 @@ fn read_arrays(
     name: &str,
     path: &Path,
     archive: &mut Archive,
-    inputs: &str,
-    labels: &str,
+    [inputs, labels]: [&str; 2],
+    content: Content,
 ) -> Result<Dataset> {
     let (shape, input_values) = to_inputs(path, inputs, read_array(path, archive, inputs)?)?;
-    let label_values = to_labels(path, labels, &read_array(path, archive, labels)?)?;
-    assemble(name, path, shape, input_values, label_values)
+    let answers = answers(path, labels, &read_array(path, archive, labels)?, content)?;
+    assemble(name, path, shape, input_values, answers)
+}
+
+/// What the second array says.
+enum Answers {
+    Labels(Vec<u32>),
+    Targets(Targets),
+}
+
+fn answers(path: &Path, name: &str, array: &Array, content: Content) -> Result<Answers> {
+    match content {
+        Content::Classes => to_labels(path, name, array).map(Answers::Labels),
+        Content::Targets => to_targets(path, name, array).map(Answers::Targets),
+    }
 }
 
 fn read_array(path: &Path, archive: &mut Archive, name: &str) -> Result<Array> {
@@ -90,18 +104,37 @@ fn assemble(
     path: &Path,
     (count, shape): (usize, Shape),
     inputs: Inputs,
-    labels: Vec<u32>,
+    answers: Answers,
 ) -> Result<Dataset> {
-    if labels.len() != count {
-        return Err(Error::malformed(
-            path,
-            "number of labels",
-            labels.len(),
-            format!("{count}, one per input"),
-        ));
+    let (found, what) = match &answers {
+        Answers::Labels(labels) => (labels.len(), "number of labels"),
+        Answers::Targets(targets) => (targets.values.len() / targets.len().max(1), "number of targets"),
+    };
+    if found != count {
+        return Err(Error::malformed(path, what, found, format!("{count}, one per input")));
     }
-    let class_names = numbered_classes(classes_of(path, &labels)?);
-    Ok(Dataset { name: name.to_string(), shape, inputs, labels, class_names })
+    let (labels, class_names, targets) = match answers {
+        Answers::Labels(labels) => {
+            let class_names = numbered_classes(classes_of(path, &labels)?);
+            (labels, class_names, Targets::default())
+        }
+        Answers::Targets(targets) => (vec![0; count], vec!["all".to_string()], targets),
+    };
+    Ok(Dataset { name: name.to_string(), shape, inputs, labels, class_names, targets })
+}
+
+/// Numbers `[n]` or `[n, targets]`; targets have no names here but their numbers.
+fn to_targets(path: &Path, name: &str, array: &Array) -> Result<Targets> {
+    let count = match array.shape[..] {
+        [_] => 1,
+        [_, count] if count > 0 => count,
+        _ => {
+            let field = format!("{name} shape").trim_start().to_string();
+            return Err(Error::malformed(path, field, format!("{:?}", array.shape), "[n] or [n, targets]"));
+        }
+    };
+    let names = (0..count).map(|target| format!("target {target}")).collect();
+    Ok(Targets { names, values: array.to_f32(path)? })
 }
 
 /// Number of examples, shape of one, and the values.
@@ -135,7 +168,12 @@ fn to_labels(path: &Path, name: &str, array: &Array) -> Result<Vec<u32>> {
     }
     let values = array.integers().ok_or_else(|| {
         let field = format!("{name} element type").trim_start().to_string();
-        Error::malformed(path, field, format!("{:?}", array.kind), "integers")
+        Error::malformed(
+            path,
+            field,
+            format!("{:?}", array.kind),
+            "integers (real targets: --task regression)",
+        )
     })?;
     let to_label = |(index, value): (usize, i128)| {
         u32::try_from(value).ok().filter(|&label| (label as usize) < MAX_CLASSES).ok_or_else(|| {
@@ -166,7 +204,7 @@ mod tests {
 
     fn load(arrays: &[(&str, Vec<u8>)]) -> Result<Loaded> {
         let dir = tempfile::tempdir().unwrap();
-        read("a", &archive(dir.path(), arrays))
+        read("a", &archive(dir.path(), arrays), Content::Classes)
     }
 
     fn labels(values: &[i64]) -> Vec<u8> {
@@ -233,7 +271,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            assert!(read("a", &path).is_err(), "{cut}");
+            assert!(read("a", &path, Content::Classes).is_err(), "{cut}");
         }
     }
 
@@ -243,9 +281,27 @@ mod tests {
         let x =
             write(dir.path(), "x.npy", &npy_bytes("<f4", true, "(2, 2)", &f32_bytes(&[1.0, 3.0, 2.0, 4.0])));
         let y = write(dir.path(), "y.npy", &npy_bytes("<i4", false, "(2, 1)", &[1, 0, 0, 0, 0, 0, 0, 0]));
-        let set = read_pair("p", &x, &y).unwrap().into_evaluation();
+        let set = read_pair("p", &x, &y, Content::Classes).unwrap().into_evaluation();
         assert_eq!(set.inputs, Inputs::F32(vec![1.0, 2.0, 3.0, 4.0]));
         assert_eq!((set.shape, set.labels), (Shape::vector(2), vec![1, 0]));
-        assert!(matches!(read_pair("p", &dir.path().join("none.npy"), &y), Err(Error::Io { .. })));
+        let none = read_pair("p", &dir.path().join("none.npy"), &y, Content::Classes);
+        assert!(matches!(none, Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn real_targets_of_one_or_several_columns() {
+        let dir = tempfile::tempdir().unwrap();
+        let targets = |arrays: &[(&str, Vec<u8>)]| read("a", &archive(dir.path(), arrays), Content::Targets);
+        let x = || npy_bytes("|u1", false, "(2, 2)", &[1, 2, 3, 4]);
+        let y = npy_bytes("<f4", false, "(2, 2)", &f32_bytes(&[0.5, 1.5, -2.0, 3.0]));
+        let set = targets(&[("x", x()), ("y", y)]).unwrap().into_evaluation();
+        assert_eq!((set.targets.len(), set.targets.of(1)), (2, &[-2.0, 3.0][..]));
+        let set = targets(&[("x", x()), ("y", labels(&[7, -9]))]).unwrap().into_evaluation();
+        assert_eq!(set.targets.values, [7.0, -9.0]);
+        let bad = npy_bytes("<f4", false, "(2,)", &f32_bytes(&[0.5, f32::NAN]));
+        let message = targets(&[("x", x()), ("y", bad)]).unwrap_err().to_string();
+        assert!(message.contains("target of example 1"), "{message}");
+        let message = targets(&[("x", x()), ("y", labels(&[1]))]).unwrap_err().to_string();
+        assert!(message.contains("number of targets: found 1"), "{message}");
     }
 }

@@ -94,7 +94,14 @@ mod tests {
     use crate::graph::Shape;
 
     fn set(inputs: Inputs, shape: Shape, examples: usize) -> Dataset {
-        Dataset { name: "t".into(), shape, inputs, labels: vec![0; examples], class_names: vec!["a".into()] }
+        Dataset {
+            name: "t".into(),
+            shape,
+            inputs,
+            labels: vec![0; examples],
+            class_names: vec!["a".into()],
+            targets: Default::default(),
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ fn valid() -> Dataset {
         inputs: Inputs::F32(vec![1.0, 2.0, 3.0, 4.0]),
         labels: vec![0, 1],
         class_names: numbered_classes(2),
+        targets: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Percentile bootstrap: how much a figure would vary with other examples of the same kind.
 
-use rand_core::{Rng, SeedableRng};
+use crate::data::below;
+use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -24,13 +25,25 @@ pub fn intervals<const FIGURES: usize>(
     seed: u64,
     figures: impl Fn(&[usize]) -> [f64; FIGURES] + Sync,
 ) -> [Interval; FIGURES] {
+    intervals_of_parts(&[n], seed, figures)
+}
+
+/// As [`intervals`], of figures of several sets of these sizes, each resampled by itself: the indices of the
+/// first set come first.
+pub fn intervals_of_parts<const FIGURES: usize>(
+    sizes: &[usize],
+    seed: u64,
+    figures: impl Fn(&[usize]) -> [f64; FIGURES] + Sync,
+) -> [Interval; FIGURES] {
     let resampled: Vec<[f64; FIGURES]> = (0..RESAMPLES)
         .into_par_iter()
         .map_init(Vec::new, |indices, resample| {
             // One stream a resample: threads play no part.
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ ((resample as u64) << 32));
             indices.clear();
-            indices.extend((0..n).map(|_| below(&mut rng, n)));
+            for &n in sizes {
+                indices.extend((0..n).map(|_| below(&mut rng, n)));
+            }
             figures(indices)
         })
         .collect();
@@ -40,11 +53,6 @@ pub fn intervals<const FIGURES: usize>(
         let tail = RESAMPLES / 40;
         Interval(values[tail - 1], values[RESAMPLES - tail])
     })
-}
-
-/// A number below `bound`: the upper half of a 64 x 64-bit product; its bias is below `bound / 2^64`.
-pub(crate) fn below(rng: &mut impl Rng, bound: usize) -> usize {
-    ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
 //! Figures of a model on data: what `stf eval` prints. Every prediction comes from the runtime.
 
+mod anomaly;
 pub mod bootstrap;
 mod detection;
 mod figures;
 mod outcomes;
 mod promises;
+mod regression;
 
+pub use anomaly::{AlarmRow, AnomalyEntry, AnomalyEvaluation, errors, evaluate_anomaly};
 pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
 pub use figures::{Details, Intervals, ReliabilityBin, details};
 pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
 pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
+pub use regression::{
+    IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, require_targets,
+};
 
 use crate::data::Dataset;
 use crate::data::corrupt::Corruption;
@@ -86,17 +92,52 @@ pub fn evaluate_shifts(
     shifts: &[Corruption],
     config: &Config,
 ) -> Result<Evaluation> {
+    let predictions = predict(model, data, ood, config)?;
+    of_predictions(model, data, ood, &predictions, shifts, config)
+}
+
+/// Outcomes of labelled data, and of each other set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// Of the labelled data.
+    pub inside: Vec<Outcome>,
+    /// Of each other set.
+    pub outside: Vec<Vec<Outcome>>,
+}
+
+/// Predicts everything that an evaluation needs.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn predict(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Config) -> Result<Predictions> {
     let manifest = model.manifest();
     require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
     require_labels(data, manifest.outputs)?;
     let inside = outcomes(model, data, config)?;
-    let metrics = Metrics::of(&metrics(&inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
-    let figures = Figures::new(manifest.name, &data.name, config.samples.most(model), config.seed, &metrics);
-    let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<Vec<_>>>()?;
-    let mut evaluation = with_detection(figures, &inside, &data.labels, ood.iter().zip(&outside))?;
-    evaluation.promises = Promises::hold(model, &inside, &data.labels, &SamplingPolicy::of(model, config));
+    let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<_>>()?;
+    Ok(Predictions { inside, outside })
+}
+
+/// The evaluation of what [`predict`] predicted of the same data.
+///
+/// # Errors
+/// As [`evaluate_shifts`].
+pub fn of_predictions(
+    model: &Model<'_>,
+    data: &Dataset,
+    ood: &[Dataset],
+    predictions: &Predictions,
+    shifts: &[Corruption],
+    config: &Config,
+) -> Result<Evaluation> {
+    let Predictions { inside, outside } = predictions;
+    let metrics = Metrics::of(&metrics(inside, data), inside.iter().map(|o| u64::from(o.passes)).sum());
+    let most = config.samples.most(model);
+    let figures = Figures::new(model.manifest().name, &data.name, most, config.seed, &metrics);
+    let mut evaluation = with_detection(figures, inside, &data.labels, ood.iter().zip(outside))?;
+    evaluation.promises = Promises::hold(model, inside, &data.labels, &SamplingPolicy::of(model, config));
     for &corruption in shifts {
-        evaluation.shifts.push(shift(model, data, &inside, corruption, config)?);
+        evaluation.shifts.push(shift(model, data, inside, corruption, config)?);
     }
     Ok(evaluation)
 }

@@ -4,7 +4,7 @@ use crate::data::{Dataset, Scratch};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use stf_bnn::artifact::InputLayout;
-use stf_bnn::uncertainty::energy;
+use stf_bnn::uncertainty::{Gaussian, energy};
 use stf_bnn::{Classification, Config, Model, Predictor};
 
 /// Examples that one task predicts, one after another.
@@ -23,9 +23,21 @@ pub struct Outcome {
     pub passes: u16,
     /// Class and uncertainties; `None` for a regression.
     pub classification: Option<Classification>,
+    /// Targets of a Gaussian regression; else 0.
+    pub targets: usize,
+    /// Mean squared difference of an autoencoder's reconstruction from its input.
+    pub reconstruction_error: Option<f32>,
     /// Mean over the draws of the free energy of the logits, at temperature 1; `None` for a regression,
     /// and where the logits are not at hand.
     pub energy: Option<f32>,
+}
+
+impl Outcome {
+    /// Distribution of a target of a Gaussian regression; `None` if there is no such target.
+    #[must_use]
+    pub fn gaussian(&self, target: usize) -> Option<Gaussian> {
+        Gaussian::of_outputs(&self.mean, &self.spread, self.targets, target)
+    }
 }
 
 /// Predicts every example. Example `i` gets prediction counter `i`, as on a device that starts at 0
@@ -122,5 +134,8 @@ fn outcome(
     let (samples, passes) = (prediction.samples, prediction.passes);
     let classification = prediction.classification;
     let energy = classification.map(|_| energies / f32::from(samples.max(1)));
-    Ok((Outcome { mean, spread, samples, passes, classification, energy }, draws))
+    let (targets, reconstruction_error) = (prediction.targets, prediction.reconstruction_error);
+    let outcome =
+        Outcome { mean, spread, samples, passes, classification, targets, reconstruction_error, energy };
+    Ok((outcome, draws))
 }

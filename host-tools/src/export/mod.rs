@@ -2,7 +2,7 @@
 
 pub mod adaptive;
 
-use crate::data::{ChannelOrder, Layout};
+use crate::data::{ChannelOrder, Layout, TargetScaling};
 use crate::error::{Error, Result};
 use crate::graph::{Task, Window};
 use crate::quantize::lower::{Clamp, Lowered, Step, StepKind};
@@ -19,6 +19,8 @@ pub struct Description<'a> {
     pub task: Task,
     /// Class names, in the order of the outputs; none for other tasks.
     pub class_names: &'a [String],
+    /// Names and units of the targets of a Gaussian regression; none of other tasks.
+    pub targets: Option<&'a TargetScaling>,
     /// The prior that stage 2 used; required if there is a posterior.
     pub prior: Option<Prior>,
     /// Name of the training data.
@@ -62,13 +64,27 @@ pub fn artifact(network: &Quantized, description: &Description<'_>) -> Result<Ve
         None => None,
     };
     let outputs = output_count(lowered)?;
-    let class_names = description.class_names.join("\n");
+    let names = description.targets.map_or(description.class_names, |targets| &targets.names);
+    let class_names = names.join("\n");
+    let task = match (description.task, description.targets) {
+        (Task::Classification, _) => artifact::Task::Classification,
+        // An imported network may have outputs of another kind.
+        (Task::Reconstruction, _) if output_count(lowered)? == lowered.values[0].shape.len() => {
+            artifact::Task::Reconstruction(None)
+        }
+        (Task::Reconstruction, _) => artifact::Task::Regression,
+        (Task::Gaussian, Some(targets)) => artifact::Task::Gaussian(artifact::GaussianHead {
+            target_mean: writer.values(&targets.mean),
+            target_std: writer.values(&targets.std),
+            intervals: None,
+        }),
+        (Task::Gaussian, None) => {
+            return Err(Error::invalid("targets", "none", "those of the regression"));
+        }
+    };
     let manifest = Manifest {
         name: description.name,
-        task: match description.task {
-            Task::Classification => artifact::Task::Classification,
-            Task::Reconstruction => artifact::Task::Regression,
-        },
+        task,
         input,
         outputs: fit("number of outputs", outputs)?,
         class_names: &class_names,

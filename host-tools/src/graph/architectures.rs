@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 /// Names that [`build`] knows.
 pub const NAMES: &[&str] = &[
     "mlp",
+    "mlp-small",
     "mlp_large",
     "lenet5",
     "cnn4",
@@ -29,6 +30,7 @@ const LENET_VALID_SIZE: usize = 12;
 /// Builds an architecture by name.
 ///
 /// - `mlp`: 400 and 400 ReLU units, for 28x28 digits 784-400-400-10.
+/// - `mlp-small`: 64 and 64 ReLU units: tables of sensor values.
 /// - `mlp_large`: 1200 and 1200 ReLU units, as in Blundell et al. 2015.
 /// - `lenet5`: 6 5x5 filters with padding 2, 16 5x5 filters without, each with ReLU and 2x2 maximum;
 ///   dense 120, 84. For inputs below 12x12 the second convolution has padding 2, else nothing would
@@ -59,6 +61,7 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
     let mut net = Net::new(name, input);
     match name {
         "mlp" => mlp(&mut net, 400, classes)?,
+        "mlp-small" => mlp(&mut net, 64, classes)?,
         "mlp_large" => mlp(&mut net, 1200, classes)?,
         "lenet5" => lenet5(&mut net, classes)?,
         "cnn4" => cnn4(&mut net, classes)?,
@@ -72,6 +75,19 @@ pub fn build(name: &str, input: Shape, classes: usize) -> Result<Graph> {
         _ => return Err(Error::invalid("architecture", name, format!("one of {}", NAMES.join(", ")))),
     }
     net.builder.finish()
+}
+
+/// As [`build`], for a Gaussian distribution of each of `targets` real values: its last layer has twice as
+/// many outputs, all means, then the logarithms of all variances.
+///
+/// # Errors
+/// As [`build`], and for a network that reconstructs its input.
+pub fn build_regression(name: &str, input: Shape, targets: usize) -> Result<Graph> {
+    if name == "autoencoder" {
+        return Err(Error::invalid("architecture of a regression", name, "one that predicts targets"));
+    }
+    let graph = build(name, input, 2 * targets)?;
+    Ok(Graph { task: Task::Gaussian, ..graph })
 }
 
 fn mlp(net: &mut Net, units: usize, classes: usize) -> Result<()> {

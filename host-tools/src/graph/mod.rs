@@ -261,6 +261,8 @@ pub enum Task {
     Classification,
     /// Reconstruction of the (preprocessed) input; half the mean squared error.
     Reconstruction,
+    /// Means of real targets, then logarithms of their variances; negative log likelihood.
+    Gaussian,
 }
 
 /// A network: nodes in topological order, the last one is the output.

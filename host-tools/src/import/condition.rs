@@ -63,6 +63,7 @@ mod tests {
             inputs: Inputs::U8(pixels),
             labels: vec![0; 10],
             class_names: vec!["a".into()],
+            targets: Default::default(),
         };
         let mut preprocessing =
             Preprocessing { mean: vec![0.0; 2], std: vec![1.0; 2], ..Preprocessing::default() };

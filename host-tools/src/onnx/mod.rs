@@ -93,6 +93,6 @@ pub fn monte_carlo(
 const fn output_name(graph: &Graph) -> &'static str {
     match graph.task {
         Task::Classification => "logits",
-        Task::Reconstruction => "output",
+        Task::Reconstruction | Task::Gaussian => "output",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::progress::{RunObserver, StageReports};
 use super::{Checkpoint, RunFolder, RunSettings};
-use crate::data::Splits;
+use crate::data::{Dataset, Splits};
 use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
@@ -43,9 +43,11 @@ const STAGE2_FILE: &str = "stage2.safetensors";
 /// If a stage fails, the checkpoint does not fit, or the disk refuses. What was finished stays.
 pub fn train(folder: &RunFolder, settings: &RunSettings, splits: &Splits) -> Result<(Trained, StageReports)> {
     let graph = settings.graph()?;
+    let scaled = |set: &Dataset| settings.targets.as_ref().map(|targets| targets.apply(set)).transpose();
+    let (train, validation) = (scaled(&splits.train)?, scaled(&splits.validation)?);
     let data = TrainData {
-        train: &splits.train,
-        validation: &splits.validation,
+        train: train.as_ref().unwrap_or(&splits.train),
+        validation: validation.as_ref().unwrap_or(&splits.validation),
         preprocessing: &settings.preprocessing,
     };
     let mut observer = RunObserver::new(&graph, folder);

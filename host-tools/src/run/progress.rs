@@ -95,10 +95,7 @@ fn line(summary: &EpochSummary) -> String {
     let EpochSummary { stage, epoch, epochs, loss, validation, seconds, images_per_second, .. } = summary;
     let kl = summary.kl.map_or(String::new(), |kl| format!(" kl {kl:.1}"));
     format!(
-        "stage {stage} epoch {epoch}/{epochs}: loss {loss:.4}{kl}, validation accuracy {:.2} % NLL {:.4} ECE {:.4}, \
-         {seconds:.1} s, {images_per_second:.0} images/s",
-        100.0 * validation.accuracy,
-        validation.nll,
-        validation.ece
+        "stage {stage} epoch {epoch}/{epochs}: loss {loss:.4}{kl}, validation {validation}, \
+         {seconds:.1} s, {images_per_second:.0} images/s"
     )
 }

@@ -1,6 +1,6 @@
 //! What a run was asked for: everything that decides its result.
 
-use crate::data::Preprocessing;
+use crate::data::{Content, Preprocessing, TargetScaling};
 use crate::error::Result;
 use crate::graph::{Graph, Shape, architectures, check};
 use crate::train::{Device, Stage1Config, Stage2Config};
@@ -29,6 +29,9 @@ pub struct RunSettings {
     pub stage1: Stage1Config,
     /// Stage 2; none for a plain network.
     pub stage2: Option<Stage2Config>,
+    /// Units of the targets; none unless the run is a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<TargetScaling>,
     /// The network itself, if it was imported and has no architecture of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Graph>,
@@ -44,7 +47,18 @@ impl RunSettings {
             check(network)?;
             return Ok(network.clone());
         }
-        architectures::build(&self.architecture, self.input, self.class_names.len())
+        match &self.targets {
+            Some(targets) => {
+                architectures::build_regression(&self.architecture, self.input, targets.names.len())
+            }
+            None => architectures::build(&self.architecture, self.input, self.class_names.len()),
+        }
+    }
+
+    /// What the run learns of each example.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        if self.targets.is_some() { Content::Targets } else { Content::Classes }
     }
 
     /// What is left to train runs on this device.

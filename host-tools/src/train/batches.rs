@@ -13,6 +13,8 @@ pub struct Batch {
     pub inputs: Vec<f32>,
     /// Labels.
     pub labels: Vec<u32>,
+    /// Targets of a regression, `[n, targets]`.
+    pub targets: Vec<f32>,
     /// Place of the first example in its step.
     pub first: usize,
     /// Examples of the step.
@@ -24,7 +26,7 @@ impl Batch {
     #[must_use]
     pub const fn whole(inputs: Vec<f32>, labels: Vec<u32>) -> Self {
         let step_examples = labels.len();
-        Self { inputs, labels, first: 0, step_examples }
+        Self { inputs, labels, targets: Vec::new(), first: 0, step_examples }
     }
 
     /// Whether nothing else belongs to the step.
@@ -132,7 +134,9 @@ impl Epoch<'_> {
                 self.augment_image(image, &mut random);
             }
         }
-        Ok(Batch::whole(inputs, indices.iter().map(|&i| self.data.labels[i]).collect()))
+        let targets = indices.iter().flat_map(|&i| self.data.targets.of(i).iter().copied()).collect();
+        let labels = indices.iter().map(|&i| self.data.labels[i]).collect();
+        Ok(Batch { targets, ..Batch::whole(inputs, labels) })
     }
 
     fn augment_image(&self, image: &mut [f32], random: &mut Random) {
@@ -207,6 +211,7 @@ mod tests {
             inputs: Inputs::F32((0..n * 6).map(|i| i as f32 + 1.0).collect()),
             labels: (0..n as u32).map(|i| i % 2).collect(),
             class_names: vec!["even".into(), "odd".into()],
+            targets: Default::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Losses over a batch and their gradients with respect to the network's outputs.
 
+use stf_bnn::predict::MAX_LOG_VAR;
+
 /// Mean cross-entropy (nats) of softmax(logits) against labels, and its gradient `[n, classes]`.
 ///
 /// With label smoothing `s` the target is `1 - s + s / classes` for the label and `s / classes` for
@@ -37,6 +39,35 @@ pub fn half_squared_error(outputs: &[f32], targets: &[f32]) -> (f64, Vec<f32>) {
     (0.5 * sum / outputs.len() as f64, gradient)
 }
 
+/// Mean over the batch of the negative log likelihood (nats) of all `targets` of an example under the
+/// Gaussians that `outputs` say, and its gradient `[n, 2 targets]`.
+///
+/// A row of outputs has the means of all targets, then the logarithms of their variances `s`:
+/// `sum (ln(2 pi) + s + (y - mean)^2 exp(-s)) / 2` (Nix and Weigend 1994). As on the device, `s` counts as
+/// if between minus [`MAX_LOG_VAR`] and it; beyond, its gradient only leads back.
+#[must_use]
+pub fn gaussian_nll(outputs: &[f32], targets: &[f32], count: usize) -> (f64, Vec<f32>) {
+    const HALF_LN_2_PI: f64 = 0.918_938_533_204_672_7;
+    let n = targets.len() / count.max(1);
+    let (mut loss, mut gradient) = (0.0, vec![0.0; outputs.len()]);
+    let rows = outputs.chunks_exact(2 * count).zip(gradient.chunks_exact_mut(2 * count));
+    for ((row, d), targets) in rows.zip(targets.chunks_exact(count)) {
+        let ((means, log_vars), (d_means, d_log_vars)) = (row.split_at(count), d.split_at_mut(count));
+        for (t, &y) in targets.iter().enumerate() {
+            let log_var = log_vars[t].clamp(-MAX_LOG_VAR, MAX_LOG_VAR);
+            let (distance, precision) = (means[t] - y, (-log_var).exp());
+            let square = f64::from(distance) * f64::from(distance) * f64::from(precision);
+            loss += HALF_LN_2_PI + 0.5 * (f64::from(log_var) + square);
+            d_means[t] = distance * precision / n as f32;
+            let slope = (0.5 * (1.0 - square)) as f32 / n as f32;
+            let leads_out =
+                (log_vars[t] > MAX_LOG_VAR && slope < 0.0) || (log_vars[t] < -MAX_LOG_VAR && slope > 0.0);
+            d_log_vars[t] = if leads_out { 0.0 } else { slope };
+        }
+    }
+    (loss / n as f64, gradient)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +94,8 @@ mod tests {
         let outputs = [0.3, -1.2, 2.0, 0.1, 0.0, -0.4];
         check(&outputs, |y| softmax_cross_entropy(y, &[2, 0], 3, 0.0));
         check(&outputs, |y| softmax_cross_entropy(y, &[1, 1], 3, 0.1));
+        check(&outputs[..4], |y| gaussian_nll(y, &[0.5, -1.0], 1));
+        check(&outputs[..4], |y| gaussian_nll(y, &[0.5, -1.0], 2));
         check(&outputs, |y| half_squared_error(y, &[0.0, 1.0, -1.0, 0.5, 0.2, 0.0]));
     }
 
@@ -70,6 +103,21 @@ mod tests {
     fn equal_logits_cost_the_logarithm_of_the_classes() {
         let (loss, _) = softmax_cross_entropy(&[5.0; 8], &[1, 3], 4, 0.0);
         assert!((loss - 4f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn variances_out_of_range_are_led_back() {
+        // A far target wants more variance, an exact mean less.
+        for (log_var, y, expected) in
+            [(20.0, 1e9, 0.0), (-20.0, 0.0, 0.0), (20.0, 0.0, 0.5), (-20.0, 9.0, -1.0)]
+        {
+            let (loss, gradient) = gaussian_nll(&[0.0, log_var], &[y], 1);
+            assert!(loss.is_finite() && gradient[0].is_finite());
+            assert!(
+                if expected < 0.0 { gradient[1] < expected } else { gradient[1] == expected },
+                "{gradient:?}"
+            );
+        }
     }
 
     #[test]

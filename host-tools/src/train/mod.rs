@@ -28,7 +28,9 @@ pub use batches::{Batch, Epoch};
 pub use config::{Augment, Estimator, Optimizer, PriorMean, Schedule, Stage1Config, Stage2Config};
 pub use engine::{Device, Draws, Engine, engine, require_device};
 pub use executor::{Executor, Gradients, Pass, Perturbation, Trainable, part_examples};
-pub use monte_carlo::{McPrediction, predict_mc, sample_kernel, softmax, validate, validate_on};
+pub use monte_carlo::{
+    McPrediction, Sampled, predict_gaussian, predict_mc, sample_kernel, softmax, validate, validate_on,
+};
 pub use observer::{EpochSummary, Observer, Silent, Validation};
 pub use optimizer::OptimizerState;
 pub use random::{Purpose, Random, derive, normals};
@@ -59,6 +61,10 @@ fn check_data(graph: &Graph, data: &TrainData<'_>) -> Result<()> {
             return Err(Error::invalid(format!("split of {}", set.name), "no example", "at least one"));
         }
         let classes = graph.output_shape().len();
+        if graph.task == Task::Gaussian && 2 * set.targets.len() != classes {
+            let expected = format!("{}, half of the network's outputs", classes / 2);
+            return Err(Error::invalid(format!("{}: targets", set.name), set.targets.len(), expected));
+        }
         if graph.task == Task::Classification
             && let Some(index) = set.labels.iter().position(|&label| label as usize >= classes)
         {
@@ -69,6 +75,11 @@ fn check_data(graph: &Graph, data: &TrainData<'_>) -> Result<()> {
                 format!("below {classes}, the network's classes"),
             ));
         }
+    }
+    let labels = &data.train.labels;
+    if graph.task == Task::Classification && labels.iter().all(|&label| label == labels[0]) {
+        let what = format!("{}: classes in the training part", data.train.name);
+        return Err(Error::invalid(what, "1", "at least 2"));
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::graph::params::Posterior;
 use crate::graph::{Params, Task};
 use ndarray::ArrayD;
-use stf_bnn::uncertainty::Calibration;
+use stf_bnn::predict::MAX_LOG_VAR;
+use stf_bnn::uncertainty::{Calibration, Gaussian, Regression};
 
 /// Softmax of one row of logits.
 #[must_use]
@@ -64,15 +65,7 @@ pub fn predict_mc(
             sum.iter_mut().zip(&probabilities).for_each(|(sum, p)| *sum += p / samples as f32);
         }
     };
-    match posterior.map(|posterior| (posterior, &params.nodes[posterior.node].weight)) {
-        Some((posterior, Some(mu))) => {
-            let mut fill =
-                |sample, kernel: &mut ArrayD<f32>| draw_kernel(kernel, mu, posterior, seed, sample as u64);
-            let draws = Draws { node: posterior.node, count: samples, fill: &mut fill };
-            engine.infer_draws(params, draws, inputs, n, &mut take)?;
-        }
-        _ => take(engine.infer(params, inputs, n)?),
-    }
+    each_draw(engine, &Sampled { params, posterior, num_samples, seed }, inputs, n, samples, &mut take)?;
     let predictive_entropy: Vec<f32> = sum.chunks(classes).map(entropy).collect();
     let mutual_information =
         predictive_entropy.iter().zip(&expected).map(|(t, e)| (t - e).max(0.0)).collect();
@@ -131,6 +124,10 @@ pub fn validate_on(
     seed: u64,
 ) -> Result<Validation> {
     let mut executor = engine(graph, BATCH, Trainable::None, device)?;
+    if graph.task == Task::Gaussian {
+        let on = Sampled { params, posterior, num_samples, seed };
+        return validate_gaussian(executor.as_mut(), &on, data, preprocessing);
+    }
     let classes = graph.output_shape().len();
     let (mut calibration, mut inputs) = (Calibration::new(), Vec::new());
     let mut error = 0.0;
@@ -149,14 +146,114 @@ pub fn validate_on(
         }
     }
     if graph.task == Task::Reconstruction {
-        return Ok(Validation { accuracy: 0.0, nll: error / data.len().max(1) as f64, ece: 0.0, brier: 0.0 });
+        return Ok(Validation {
+            accuracy: 0.0,
+            nll: error / data.len().max(1) as f64,
+            ece: 0.0,
+            brier: 0.0,
+            rmse: None,
+        });
     }
     Ok(Validation {
         accuracy: calibration.accuracy(),
         nll: calibration.nll(),
         ece: calibration.ece(),
         brier: calibration.brier(),
+        rmse: None,
     })
+}
+
+/// A network and how its first kernel is sampled.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampled<'a> {
+    /// The network; mu in the first kernel if there is a posterior.
+    pub params: &'a Params,
+    /// Of the first kernel.
+    pub posterior: Option<&'a Posterior>,
+    /// Sampled kernels; without a posterior it is one pass.
+    pub num_samples: usize,
+    /// Seed of the samples.
+    pub seed: u64,
+}
+
+/// Figures of a Gaussian regression, whose targets are in standard units already.
+fn validate_gaussian(
+    engine: &mut dyn Engine,
+    sampled: &Sampled<'_>,
+    data: &Dataset,
+    preprocessing: &Preprocessing,
+) -> Result<Validation> {
+    let count = engine.graph().output_shape().len() / 2;
+    let (mut figures, mut inputs) = (Regression::new(), Vec::new());
+    let indices: Vec<usize> = (0..data.len()).collect();
+    for batch in indices.chunks(BATCH) {
+        preprocessing.apply(data, batch, &mut inputs)?;
+        let gaussians = predict_gaussian(engine, sampled, &inputs, batch.len())?;
+        for (row, &index) in gaussians.chunks(count).zip(batch) {
+            for (gaussian, &y) in row.iter().zip(data.targets.of(index)) {
+                figures.push(gaussian, y);
+            }
+        }
+    }
+    let nll = figures.nll() * count as f64;
+    Ok(Validation { accuracy: 0.0, nll, ece: 0.0, brier: 0.0, rmse: Some(figures.rmse()) })
+}
+
+/// Distributions of all targets of a batch, `[n, targets]` in standard units; all of its examples have the same
+/// sampled kernels.
+///
+/// # Errors
+/// If the network cannot run on the inputs.
+pub fn predict_gaussian(
+    engine: &mut dyn Engine,
+    on: &Sampled<'_>,
+    inputs: &[f32],
+    n: usize,
+) -> Result<Vec<Gaussian>> {
+    let count = engine.graph().output_shape().len() / 2;
+    let samples = if on.posterior.is_some() { on.num_samples.max(1) } else { 1 };
+    // Sums of means, squared means and variances.
+    let mut sums = vec![[0.0_f64; 3]; n * count];
+    let mut take = |outputs: &[f32]| {
+        for (row, sums) in outputs.chunks(2 * count).zip(sums.chunks_mut(count)) {
+            let (means, log_vars) = row.split_at(count);
+            for ((sums, &mean), log_var) in sums.iter_mut().zip(means).zip(log_vars) {
+                let mean = f64::from(mean);
+                let variance = f64::from(log_var.clamp(-MAX_LOG_VAR, MAX_LOG_VAR)).exp();
+                sums.iter_mut().zip([mean, mean * mean, variance]).for_each(|(sum, x)| *sum += x);
+            }
+        }
+    };
+    each_draw(engine, on, inputs, n, samples, &mut take)?;
+    let gaussian = |sums: [f64; 3]| {
+        let [mean, square, variance] = sums.map(|sum| sum / samples as f64);
+        let epistemic_variance = (square - mean * mean).max(0.0) as f32;
+        Gaussian { mean: mean as f32, aleatoric_variance: variance as f32, epistemic_variance }
+    };
+    Ok(sums.into_iter().map(gaussian).collect())
+}
+
+/// Shows the outputs of each of `samples` sampled kernels; without a posterior, those of the kernel itself.
+fn each_draw(
+    engine: &mut dyn Engine,
+    on: &Sampled<'_>,
+    inputs: &[f32],
+    n: usize,
+    samples: usize,
+    take: &mut dyn FnMut(&[f32]),
+) -> Result<()> {
+    match on.posterior.map(|posterior| (posterior, &on.params.nodes[posterior.node].weight)) {
+        Some((posterior, Some(mu))) => {
+            let mut fill =
+                |sample, kernel: &mut ArrayD<f32>| draw_kernel(kernel, mu, posterior, on.seed, sample as u64);
+            let draws = Draws { node: posterior.node, count: samples, fill: &mut fill };
+            engine.infer_draws(on.params, draws, inputs, n, take)
+        }
+        _ => {
+            take(engine.infer(on.params, inputs, n)?);
+            Ok(())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,18 +3,35 @@
 use super::state::{Stage1State, Stage2State};
 use crate::error::Result;
 use serde::Serialize;
+use std::fmt;
 
 /// Figures of the validation split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Validation {
-    /// Share of correct classes; 0 for a reconstruction.
+    /// Share of correct classes; 0 for a reconstruction or regression.
     pub accuracy: f64,
-    /// Negative log likelihood, nats; the loss for a reconstruction.
+    /// Negative log likelihood, nats; the loss for a reconstruction; for a regression of the targets in
+    /// their standard deviations, summed over them.
     pub nll: f64,
     /// Expected calibration error, 15 bins; 0 for a reconstruction.
     pub ece: f64,
     /// Brier score, summed over classes; 0 for a reconstruction.
     pub brier: f64,
+    /// Root mean squared error over all targets of a regression, in their standard deviations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmse: Option<f64>,
+}
+
+impl fmt::Display for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rmse {
+            Some(rmse) => write!(f, "NLL {:.4} RMSE {rmse:.4} standard deviations", self.nll),
+            None => {
+                let percent = 100.0 * self.accuracy;
+                write!(f, "accuracy {percent:.2} % NLL {:.4} ECE {:.4}", self.nll, self.ece)
+            }
+        }
+    }
 }
 
 /// Figures of one epoch.

@@ -43,6 +43,43 @@ impl Stage1Config {
     }
 }
 
+/// Steps that a regression takes at least in each stage, as far as the epochs' bounds let it.
+const REGRESSION_STEPS: [usize; 2] = [4000, 1000];
+
+/// Examples of a step of a regression.
+const REGRESSION_BATCH: usize = 32;
+
+fn regression_epochs(steps: usize, examples: usize, bounds: (usize, usize)) -> usize {
+    (steps * REGRESSION_BATCH / examples.max(1)).clamp(bounds.0, bounds.1)
+}
+
+impl Stage1Config {
+    /// Settings of a regression on so many training examples: tables are small, and have epochs enough for
+    /// some thousand steps.
+    #[must_use]
+    pub fn regression(architecture: &str, examples: usize) -> Self {
+        Self {
+            epochs: regression_epochs(REGRESSION_STEPS[0], examples, (20, 200)),
+            batch_size: REGRESSION_BATCH,
+            learning_rate: 1e-3,
+            weight_decay: 3e-2,
+            ..Self::recipe(architecture, "")
+        }
+    }
+}
+
+impl Stage2Config {
+    /// Settings of a regression on so many training examples.
+    #[must_use]
+    pub fn regression(graph: &Graph, examples: usize) -> Self {
+        Self {
+            epochs: regression_epochs(REGRESSION_STEPS[1], examples, (5, 60)),
+            batch_size: REGRESSION_BATCH,
+            ..Self::recipe(graph, "")
+        }
+    }
+}
+
 impl Stage2Config {
     /// Settings for the first kernel of `graph` on `data`.
     ///

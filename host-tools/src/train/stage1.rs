@@ -6,7 +6,7 @@ use super::config::Stage1Config;
 use super::engine::{Engine, engine};
 use super::epochs::{At, Epochs, Stage};
 use super::executor::{Pass, Trainable};
-use super::loss::{half_squared_error, softmax_cross_entropy};
+use super::loss::{gaussian_nll, half_squared_error, softmax_cross_entropy};
 use super::observer::Observer;
 use super::optimizer::OptimizerState;
 use super::random::{Purpose, derive};
@@ -147,6 +147,7 @@ pub(super) fn batch_loss(graph: &Graph, outputs: &[f32], batch: &Batch, smoothin
             softmax_cross_entropy(outputs, &batch.labels, graph.output_shape().len(), smoothing)
         }
         Task::Reconstruction => half_squared_error(outputs, &batch.inputs),
+        Task::Gaussian => gaussian_nll(outputs, &batch.targets, graph.output_shape().len() / 2),
     }
 }
 

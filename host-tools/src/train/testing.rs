@@ -52,7 +52,14 @@ pub(crate) fn blocks(n: usize, seed: u64) -> Dataset {
     }
     let labels = (0..n as u32).map(|index| index % 3).collect();
     let class_names = ["a", "b", "c"].map(String::from).to_vec();
-    Dataset { name: "blocks".into(), shape, inputs: Inputs::F32(values), labels, class_names }
+    Dataset {
+        name: "blocks".into(),
+        shape,
+        inputs: Inputs::F32(values),
+        labels,
+        class_names,
+        targets: Default::default(),
+    }
 }
 
 /// Training and validation examples with their normalisation.

@@ -4,12 +4,12 @@
 use super::blobs::{check_blob, check_finite};
 use super::{At, Result};
 use crate::artifact::facts::{Abstention, Conformal, Drift, SamplingPolicy};
-use crate::artifact::manifest::Task;
+use crate::artifact::manifest::{Blob, Task};
 use crate::artifact::names::{Field, Rule};
 use crate::predict::Config;
 
 /// One in millionths.
-const MILLION: u32 = 1_000_000;
+pub(super) const MILLION: u32 = 1_000_000;
 
 /// Prediction methods with a threshold of their own.
 const METHODS: u32 = 3;
@@ -33,7 +33,7 @@ pub(super) fn check(at: &mut At<'_, '_>) -> Result {
     manifest.drift.as_ref().map_or(Ok(()), |fact| check_drift(at, fact))
 }
 
-fn check_policy(at: &mut At<'_, '_>, field: Field, policy: &SamplingPolicy) -> Result {
+pub(super) fn check_policy(at: &mut At<'_, '_>, field: Field, policy: &SamplingPolicy) -> Result {
     at.range(field, policy.num_samples.into(), 0, Config::MAX_SAMPLES.into())
 }
 
@@ -46,18 +46,25 @@ fn check_conformal(at: &mut At<'_, '_>, fact: &Conformal) -> Result {
     let valid = lambda.is_finite() && lambda >= 0.0;
     at.float(Field::ConformalRapsLambda, lambda, valid, Rule::NotNegative)?;
     at.range(Field::ConformalRapsRank, fact.raps_rank.into(), 1, u16::MAX.into())?;
-    let levels = fact.alphas.len / 4;
-    at.range(Field::ConformalAlphas, levels, 1, u8::MAX.into())?;
-    check_blob(at, Field::ConformalAlphas, fact.alphas, levels * 4)?;
-    let mut least = 1;
-    for &alpha in model.u32s(fact.alphas) {
-        at.range(Field::ConformalAlphas, alpha, least, MILLION - 1)?;
-        least = alpha + 1;
-    }
+    let levels = check_alphas(at, Field::ConformalAlphas, fact.alphas)?;
     let columns = if fact.class_conditional { u32::from(model.manifest().outputs) } else { 1 };
     // At most 3 * 255 * 65535 * 4.
     check_blob(at, Field::ConformalThresholds, fact.thresholds, METHODS * levels * columns * 4)?;
     check_finite(at, Field::ConformalThresholds, fact.thresholds)
+}
+
+/// Shares in millionths, strictly increasing; returns their number.
+#[inline(never)]
+pub(super) fn check_alphas(at: &mut At<'_, '_>, field: Field, alphas: Blob) -> Result<u32> {
+    let levels = alphas.len / 4;
+    at.range(field, levels, 1, u8::MAX.into())?;
+    check_blob(at, field, alphas, levels * 4)?;
+    let mut least = 1;
+    for &alpha in at.model.u32s(alphas) {
+        at.range(field, alpha, least, MILLION - 1)?;
+        least = alpha + 1;
+    }
+    Ok(levels)
 }
 
 #[inline(never)]

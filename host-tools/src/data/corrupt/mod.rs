@@ -118,6 +118,7 @@ impl Corruption {
             inputs: Inputs::U8(values),
             labels: set.labels.clone(),
             class_names: set.class_names.clone(),
+            targets: set.targets.clone(),
         })
     }
 

@@ -18,6 +18,7 @@ fn set() -> Dataset {
         inputs: Inputs::U8([values.clone(), values].concat()),
         labels: vec![0, 1],
         class_names: vec!["a".into(), "b".into()],
+        targets: Default::default(),
     }
 }
 

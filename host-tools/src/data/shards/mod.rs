@@ -51,6 +51,7 @@ pub fn open(folder: &Path) -> Result<Loaded> {
             inputs: Inputs::Sharded(inputs),
             labels,
             class_names: index.class_names.clone(),
+            targets: Default::default(),
         };
         Ok(Some(set))
     };

@@ -133,8 +133,9 @@ impl Band {
     }
 }
 
-/// The convolution of one image, `input`, over the whole range of i8; `None` if this module does not run it, or a slice is too
-/// short.
+/// The convolution of one image, `input`, over the whole range of i8; `None` if this module does not run it, or a
+/// slice is too short.
+#[inline(never)]
 pub(super) fn depthwise(
     conv: &Conv<'_>,
     input: &[i8],

@@ -1,0 +1,47 @@
+//! Numbers as people read them.
+
+use super::plot::spaced;
+
+/// A share as a percentage.
+pub fn percent(share: f64) -> String {
+    format!("{}\u{202f}%", hundredths(share))
+}
+
+/// The same without its unit, for columns that name it.
+pub fn hundredths(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}
+
+/// Four digits behind the point.
+pub fn four(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// `text` of a value, or a dash where there is none.
+pub fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "–".into(), text)
+}
+
+/// A count with its thousands apart.
+pub fn count(value: impl ToString) -> String {
+    spaced(&value.to_string())
+}
+
+/// A size in bytes.
+pub fn bytes(size: u64) -> String {
+    if size < 10_000 {
+        format!("{} B", count(size))
+    } else {
+        format!("{} kB", spaced(&format!("{:.1}", size as f64 / 1e3)))
+    }
+}
+
+/// "low to high".
+pub fn between(low: f64, high: f64, text: impl Fn(f64) -> String) -> String {
+    format!("{} to {}", text(low), text(high))
+}
+
+/// "1 input", "2 inputs".
+pub fn several(number: usize, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
