@@ -66,6 +66,18 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_is_that_of_the_textbook() {
+        // statsmodels.stats.proportion.proportion_confint(8, 10, method="beta"), and (0, 10).
+        for (k, expected) in
+            [(8, (0.443_904_5, 0.974_789_3)), (0, (0.0, 0.308_497_1)), (10, (0.691_502_9, 1.0))]
+        {
+            let (low, high) = interval(k, 10, 0.95);
+            assert!((low - expected.0).abs() < 1e-6 && (high - expected.1).abs() < 1e-6, "{k}: {low} {high}");
+        }
+        assert_eq!(interval(0, 0, 0.95), (0.0, 1.0));
+    }
+
+    #[test]
     fn the_tail_is_the_sum_of_its_terms() {
         for (n, p) in [(1, 0.5), (7, 0.01), (30, 0.3), (60, 0.9)] {
             for k in 0..n {
