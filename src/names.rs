@@ -8,7 +8,7 @@ macro_rules! names {
         #[non_exhaustive]
         #[repr(u8)]
         pub enum $type {
-            $(#[doc = $name] $variant,)*
+            $(#[doc = concat!("`", $name, "`")] $variant,)*
         }
 
         impl $type {

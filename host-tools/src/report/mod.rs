@@ -2,7 +2,7 @@
 //! as JSON.
 //!
 //! A [`Report`] is a list of sections of a few kinds of blocks. What a section says is decided in a file
-//! of its own; [`classifier`] puts them together. [`page`] and [`svg`] know nothing of networks.
+//! of its own; [`classifier`] puts them together. `page` and `svg` know nothing of networks.
 
 mod classes;
 mod classifier;

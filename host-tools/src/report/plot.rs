@@ -1,4 +1,4 @@
-//! Plots as data: axes, marks, a sentence for those who cannot see them. [`super::svg`] draws them.
+//! Plots as data: axes, marks, a sentence for those who cannot see them. `svg` draws them.
 
 /// A plot. It holds everything that its picture needs, in data units.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Axis {
     pub named: Option<Vec<(f64, String)>>,
 }
 
-/// Something drawn. `colour` counts the colours of [`super::style`] from 0, and with them dashes and
+/// Something drawn. `colour` counts the colours of the style sheet from 0, and with them dashes and
 /// shapes, so that no mark is told apart by its colour alone. An empty name has no entry in the legend.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mark {
