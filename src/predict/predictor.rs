@@ -377,7 +377,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// artifact's.
     fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
         match self.buffers.steps.get(index) {
-            Some(words) if PACK => steps::decode(index, words).or_else(|| self.model.layers().nth(index)),
+            Some(words) if PACK => steps::decode(index, words).or_else(|| self.layer_again(index)),
             _ => layers.next(),
         }
     }
@@ -385,6 +385,12 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// The pass without noise, in the first lane.
     fn run_mean(&mut self) -> Option<()> {
         self.run_lanes(None, 1)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn layer_again(&self, index: usize) -> Option<Layer> {
+        self.model.layers().nth(index)
     }
 
     /// Draws `start..start + count`, side by side.

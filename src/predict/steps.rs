@@ -14,7 +14,8 @@ const LANES: usize = 4;
 
 /// The check of a layer's facts. Every step is a bijection of the sum, and no two words give it the same sum:
 /// damage to one word is always seen, damage to several is missed by chance alone, of about 2^-64.
-#[inline(always)]
+// A call of its own: inlined, it changed what the compiler made of the loop over draws around it.
+#[inline(never)]
 fn check(index: usize, facts: &[u32; FACTS]) -> [u32; 2] {
     // Odd: the golden ratio in 64 bits.
     let step = |sum: u64, word: u64| {
