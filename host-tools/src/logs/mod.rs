@@ -94,8 +94,7 @@ fn read(path: &Path, by: Option<&str>) -> Result<Tallies> {
         Some(LogFormat::Csv) => table::read(&mut reading, by)?,
         Some(LogFormat::JsonLines) => lines::read(&mut reading, by)?,
         None => {
-            let expected =
-                ".csv, .jsonl, .ndjson or .json; of Parquet files, device-logs/ makes the same figures";
+            let expected = ".csv, .jsonl, .ndjson or .json";
             return Err(Error::malformed(path, "kind of log", "another extension", expected));
         }
     }
