@@ -49,6 +49,8 @@ impl To<'_, '_, '_> {
     }
 
     /// Outputs that are not int8 by the plain rule: a first layer's or the last one's.
+    // Inlined, so that it is compiled for the instructions of its caller: rounding is one of them.
+    #[inline(always)]
     fn other(&mut self, index: usize, sums: &[i32]) {
         let m = &self.filter.multiplier[self.channel..];
         let end = index + sums.len();
