@@ -4,7 +4,7 @@ use crate::checksum::CRC;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use stf_host::data::{self, cifar, idx, images, npz};
+use stf_host::data::{self, Content, cifar, idx, images, npz};
 
 /// A folder of this process alone, in memory where that can be had.
 fn folder() -> &'static Path {
@@ -66,13 +66,14 @@ pub fn cifar(input: &[u8]) {
 /// An archive as it is, a pair of arrays, or an archive of two arrays that is whole.
 pub fn numpy(input: &[u8]) {
     let Some((kind, first, second)) = parts(input) else { return };
+    let content = if kind < 128 { Content::Classes } else { Content::Targets };
     let result = match kind % 3 {
         0 => {
             let pair = [("x.npy", first), ("y.npy", second)].map(|(name, part)| write(name, part));
-            npz::read_pair("fuzz", &pair[0], &pair[1])
+            npz::read_pair("fuzz", &pair[0], &pair[1], content)
         }
-        1 => npz::read("fuzz", &write("whole.npz", &archive(first, second))),
-        _ => npz::read("fuzz", &write("any.npz", &input[2..])),
+        1 => npz::read("fuzz", &write("whole.npz", &archive(first, second)), content),
+        _ => npz::read("fuzz", &write("any.npz", &input[2..]), content),
     };
     if let Ok(loaded) = result {
         assert!(!loaded.shape().is_empty());
