@@ -1,7 +1,6 @@
 //! What becomes of a tile's accumulators.
 
 use super::simd::{Rounding, Simd};
-use crate::kernels::reference::combine;
 use crate::kernels::{Filter, Mean, Output};
 
 /// Where one tile of output channels goes.
@@ -44,14 +43,14 @@ impl To<'_, '_, '_> {
         }
         for (p, acc) in acc.iter().enumerate() {
             let sums = natural(s, acc);
-            self.other(index + p * self.channels, &sums[..self.run]);
+            self.other(s, index + p * self.channels, &sums[..self.run]);
         }
     }
 
     /// Outputs that are not int8 by the plain rule: a first layer's or the last one's.
-    // Inlined, so that it is compiled for the instructions of its caller: rounding is one of them.
+    // Inlined, so that it is compiled for the instructions of its caller.
     #[inline(always)]
-    fn other(&mut self, index: usize, sums: &[i32]) {
+    fn other<S: Simd>(&mut self, s: S, index: usize, sums: &[i32]) {
         let m = &self.filter.multiplier[self.channel..];
         let end = index + sums.len();
         match &mut *self.output {
@@ -62,7 +61,7 @@ impl To<'_, '_, '_> {
             }
             Output::Noisy(noisy) => {
                 if let Mean::Sums { sums: mean, multiplier } = noisy.mean {
-                    combine(noisy, index, [&mean[index..], sums], [&multiplier[self.channel..], m]);
+                    s.combine(noisy, index, [&mean[index..], sums], [&multiplier[self.channel..], m]);
                 }
             }
             Output::Int8 { .. } => {}

@@ -2,7 +2,7 @@
 
 use super::conv::Job;
 use crate::artifact::Clamp;
-use crate::kernels::{NoiseDraw, reference};
+use crate::kernels::{NoiseDraw, Noisy, reference};
 
 /// Vectors of [`LANES`](Self::LANES) i32 each. A value proves that the CPU has the instructions.
 ///
@@ -67,6 +67,12 @@ pub(super) trait Simd: Copy {
     /// See [`Kernels::draw`](crate::kernels::Kernels).
     fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
         reference::draw(draw, noise);
+    }
+
+    /// Requantizes one run of channels, for both signs of the noise where both are wanted.
+    #[inline(always)]
+    fn combine(self, to: &mut Noisy<'_>, index: usize, sums: [&[i32]; 2], multipliers: [&[f32]; 2]) {
+        reference::combine(to, index, sums, multipliers);
     }
 
     /// Runs all tiles of an image, compiled for these instructions.

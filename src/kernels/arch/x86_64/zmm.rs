@@ -3,7 +3,7 @@
 use super::conv::{self, Job};
 use super::draw;
 use super::simd::{Rounding, Simd};
-use crate::kernels::NoiseDraw;
+use crate::kernels::{NoiseDraw, Noisy};
 use core::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, VL, CD and VNNI.
@@ -29,6 +29,40 @@ unsafe fn rounded(acc: __m512i, m: *const f32, max: __m512) -> __m512i {
         let real = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_loadu_ps(m));
         _mm512_cvtps_epi32(_mm512_min_ps(real, max))
     }
+}
+
+/// `clamp(round_half_even(real) + zero_point)`.
+///
+/// # Safety
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn bytes(real: __m512, rounding: Rounding) -> __m128i {
+    let [min, max] = rounding.bounds();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let real = _mm512_min_ps(_mm512_max_ps(real, _mm512_set1_ps(min)), _mm512_set1_ps(max));
+        let zero_point = _mm512_set1_epi32(rounding.zero_point.into());
+        _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(real), zero_point))
+    }
+}
+
+/// `f32(sums) * m` of some lanes, 0 in the others.
+///
+/// # Safety
+/// The CPU has AVX-512 F, and these lanes can be read at `sums` and `m`.
+#[inline(always)]
+unsafe fn products(sums: *const i32, m: *const f32, lanes: __mmask16) -> __m512 {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let real = _mm512_cvtepi32_ps(_mm512_maskz_loadu_epi32(lanes, sums));
+        _mm512_mul_ps(real, _mm512_maskz_loadu_ps(lanes, m))
+    }
+}
+
+/// The first `n` of 16 lanes, or all.
+#[inline(always)]
+const fn first16(n: usize) -> __mmask16 {
+    if n >= 16 { !0 } else { (1 << n) - 1 }
 }
 
 /// Two vectors as i16 with the zero point added, each 128-bit lane by itself.
@@ -152,6 +186,37 @@ impl Simd for Zmm {
     }
 
     #[inline(always)]
+    fn combine(
+        self,
+        to: &mut Noisy<'_>,
+        index: usize,
+        [mean, noise]: [&[i32]; 2],
+        [m, m_noise]: [&[f32]; 2],
+    ) {
+        let run = noise.len();
+        let (mean, m, m_noise) = (&mean[..run], &m[..run], &m_noise[..run]);
+        let rounding = Rounding { zero_point: to.zero_point, clamp: to.clamp };
+        let (this, twin) = (&mut to.this[index..index + run], to.twin.get_mut(index..index + run));
+        let twin = twin.unwrap_or_default();
+        for at in (0..run).step_by(16) {
+            let lanes = first16(run - at);
+            // SAFETY: `self` proves the features; the mask keeps loads and stores within `run` values from
+            // `at`, which all four slices have, and `this`, and `twin` if it has any.
+            unsafe {
+                let mean = products(mean.as_ptr().add(at), m.as_ptr().add(at), lanes);
+                let noise = products(noise.as_ptr().add(at), m_noise.as_ptr().add(at), lanes);
+                let with = bytes(_mm512_add_ps(mean, noise), rounding);
+                let without = bytes(_mm512_sub_ps(mean, noise), rounding);
+                let [first, second] = if to.negate { [without, with] } else { [with, without] };
+                _mm_mask_storeu_epi8(this.as_mut_ptr().add(at), lanes, first);
+                if !twin.is_empty() {
+                    _mm_mask_storeu_epi8(twin.as_mut_ptr().add(at), lanes, second);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn requantize<const C: usize>(
         self,
         acc: [__m512i; C],
@@ -160,7 +225,7 @@ impl Simd for Zmm {
         to: *mut i8,
         n: usize,
     ) {
-        let [min, max] = rounding.bounds();
+        let [_, max] = rounding.bounds();
         // SAFETY: `self` proves the features; the memory is the caller's promise, and the masks keep
         // stores within `n` values.
         unsafe {
@@ -187,13 +252,11 @@ impl Simd for Zmm {
                 }
             } else {
                 let real = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[0]), _mm512_loadu_ps(multiplier));
-                let real = _mm512_min_ps(_mm512_max_ps(real, _mm512_set1_ps(min)), max);
-                let zero_point = _mm512_set1_epi32(zero_point.into());
-                let bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_cvtps_epi32(real), zero_point));
+                let bytes = bytes(real, rounding);
                 if n >= 16 {
                     _mm_storeu_si128(to.cast(), bytes);
                 } else {
-                    _mm_mask_storeu_epi8(to, (1 << n) - 1, bytes);
+                    _mm_mask_storeu_epi8(to, first16(n), bytes);
                 }
             }
         }
