@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::regression::{autoencoder, gaussian_facts};
 use common::{ALL, First};
 use stf_bnn::artifact::Operator;
 use stf_bnn::layers::Operators;
@@ -60,6 +61,20 @@ fn an_operator_that_is_left_out_is_named_with_its_layer() {
         }
     }
     assert!(!Operators::of(b"no artifact").has(Operator::Dense));
+}
+
+#[test]
+fn a_task_that_is_left_out_is_named() {
+    let autoencoder = autoencoder(1, 400, &[0.5, 0.75, 2.0], &[399, 9, 0]);
+    for file in &[gaussian_facts().write(1).unwrap(), autoencoder.unwrap()] {
+        let model = Model::from_bytes(file).unwrap();
+        // Between them, every operator.
+        let classes = files().iter().fold(Operators::NONE, |all, file| all.and(&Operators::of(file)));
+        assert!(Operator::ALL.into_iter().all(|operator| classes.has(operator)));
+        assert_eq!(bits(&model, &classes), Err(ConfigError::Task));
+        assert_eq!(bits(&model, &classes.and(&Operators::of(file))), bits(&model, Operators::ALL));
+        assert_eq!(bits(&model, &Operators::of(file)), bits(&model, Operators::ALL));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use stf_bnn::{AlignedBytes, Config, Input, Model, Pass, Predictor};
 use stf_host::data::{Dataset, Inputs, Preprocessing};
@@ -326,52 +327,11 @@ impl Dice {
 
 const INTS: [i64; 14] = [0, 1, 2, 3, 5, 7, -1, -2, 64, 32768, 1 << 31, 1 << 40, i64::MAX, i64::MIN];
 
-const OPS: [&str; 44] = [
-    "Add",
-    "AveragePool",
-    "BatchNormalization",
-    "Cast",
-    "Clip",
-    "Concat",
-    "Conv",
-    "Div",
-    "Dropout",
-    "Elu",
-    "Flatten",
-    "Gelu",
-    "Gemm",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LeakyRelu",
-    "LogSoftmax",
-    "MatMul",
-    "MaxPool",
-    "Mul",
-    "PRelu",
-    "Pad",
-    "ReduceMean",
-    "Relu",
-    "Reshape",
-    "Shape",
-    "Sigmoid",
-    "Softmax",
-    "Squeeze",
-    "Sub",
-    "Tanh",
-    "Transpose",
-    "Unsqueeze",
-    "ConstantOfShape",
-    "Expand",
-    "Gather",
-    "Range",
-    "Slice",
-    "ReduceProd",
-    "Constant",
-    "Loop",
-];
+/// What is imported, what is folded, and what is neither.
+static OPS: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let others = ["ConstantOfShape", "Expand", "Gather", "Range", "Slice", "ReduceProd", "Constant", "Loop"];
+    import::SUPPORTED.iter().copied().chain(others).collect()
+});
 
 /// Changes one thing of a decoded file: an attribute, a name, an operator, a constant, a dimension.
 fn mutate(model: &mut proto::ModelProto, dice: &mut Dice) {

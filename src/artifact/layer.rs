@@ -56,7 +56,6 @@ impl Layer {
 
     /// Bounds of its int8 results, if it has any.
     #[must_use]
-    #[cfg_attr(not(feature = "std"), inline(never))]
     pub fn clamp(&self) -> Option<Clamp> {
         match *self {
             Self::Conv2d { clamp, .. }
@@ -67,6 +66,16 @@ impl Layer {
             | Self::Sub { clamp, .. }
             | Self::Mul { clamp, .. }
             | Self::Concat { clamp, .. } => Some(clamp),
+            _ => None,
+        }
+    }
+
+    /// As [`Self::clamp`], of a convolution or dense layer: no table of all kinds of layers on a device.
+    pub(crate) fn weighted_clamp(&self) -> Option<Clamp> {
+        match *self {
+            Self::Conv2d { clamp, .. } | Self::DepthwiseConv2d { clamp, .. } | Self::Dense { clamp, .. } => {
+                Some(clamp)
+            }
             _ => None,
         }
     }

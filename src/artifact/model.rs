@@ -227,7 +227,7 @@ impl<'a> Model<'a> {
 
     /// The head of the manifest.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest<'a> {
+    pub const fn manifest(&self) -> &Manifest<'a> {
         &self.manifest
     }
 

@@ -69,7 +69,7 @@ impl<'m> FirstLayer<'m> {
 
     /// The bounds of the activations.
     fn clamp(&self) -> Clamp {
-        self.layer.clamp().unwrap_or(Clamp { min: i8::MIN, max: i8::MAX })
+        self.layer.weighted_clamp().unwrap_or(Clamp { min: i8::MIN, max: i8::MAX })
     }
 
     /// The mean weights.

@@ -4,6 +4,7 @@ use super::output_noise::{self, Outputs};
 use super::{Frame, Step, elementwise, joint, pool, weighted};
 use crate::artifact::{Layer, Model, Operator};
 use crate::kernels::{Filter, Kernels, Output};
+use crate::predict::Head;
 
 /// Runs one layer. `None` if the frame is not one for this model.
 type Run = fn(&Step<'_>, &Layer, &mut Frame<'_>) -> Option<()>;
@@ -41,6 +42,7 @@ pub struct Operators {
     depthwise: Option<RunWeighted>,
     dense: Option<RunWeighted>,
     output_noise: Option<OutputNoise>,
+    head: Option<Head>,
     /// Whether convolutions may have any shape, or only those that [`Kernels::serves`].
     any_shape: bool,
 }
@@ -53,6 +55,7 @@ impl Operators {
         depthwise: None,
         dense: None,
         output_noise: None,
+        head: None,
         any_shape: true,
     };
 
@@ -66,20 +69,22 @@ impl Operators {
         all
     };
 
-    /// These and one more. Meant for a constant: called at run time, it links them all.
+    /// These and one more, for any task. Meant for a constant: called at run time, it links them all.
     #[must_use]
     pub const fn with(self, operator: Operator) -> Self {
-        self.with_shapes(operator, true)
+        Self { head: Some(Head::ANY), ..self }.with_shapes(operator, true)
     }
 
     const fn with_shapes(mut self, operator: Operator, any: bool) -> Self {
         let run: Run = match operator {
             Operator::Conv2d => {
-                self.conv2d = Some(if any { weighted::conv2d } else { weighted::conv2d_served });
+                self.conv2d =
+                    Some(if any { weighted::conv::<false, false> } else { weighted::conv::<false, true> });
                 weighted::run
             }
             Operator::DepthwiseConv2d => {
-                self.depthwise = Some(if any { weighted::depthwise } else { weighted::depthwise_served });
+                self.depthwise =
+                    Some(if any { weighted::conv::<true, false> } else { weighted::conv::<true, true> });
                 weighted::run
             }
             Operator::Dense => {
@@ -110,6 +115,7 @@ impl Operators {
     pub const fn and(&self, other: &Self) -> Self {
         let (mut both, mut index) = (Self::NONE, 0);
         both.any_shape = self.any_shape || other.any_shape;
+        both.head = if self.head.is_some() { self.head } else { other.head };
         while index < Operator::ALL.len() {
             if self.run[index].is_some() || other.run[index].is_some() {
                 both = both.with_shapes(Operator::ALL[index], both.any_shape);
@@ -119,8 +125,8 @@ impl Operators {
         both
     }
 
-    /// What an artifact's layers need; none if the bytes are no artifact, which a predictor refuses. Meant
-    /// for a constant, as [`Self::with`].
+    /// What an artifact's layers and its task need; none if the bytes are no artifact, which a predictor
+    /// refuses. Meant for a constant, as [`Self::with`].
     ///
     /// Where all its convolutions have shapes that the device's fast code serves, code for other shapes is left
     /// out too: with another model that needs it, predicting fails as
@@ -133,7 +139,8 @@ impl Operators {
             any_shape = any_shape || !Kernels::serves(&model.layer(index));
             index += 1;
         }
-        let mut all = Self { any_shape, ..Self::NONE };
+        let head = Head::of(&model.manifest().task);
+        let mut all = Self { any_shape, head, ..Self::NONE };
         while index > 0 {
             index -= 1;
             all = all.with_shapes(model.layer(index).operator(), any_shape);
@@ -143,6 +150,10 @@ impl Operators {
 
     pub(crate) const fn output_noise(&self) -> Option<&OutputNoise> {
         self.output_noise.as_ref()
+    }
+
+    pub(crate) const fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// Whether it is among them.

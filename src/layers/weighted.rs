@@ -4,59 +4,25 @@ use super::{Frame, Step};
 use crate::artifact::{Layer, Model, Weights};
 use crate::kernels::{Conv, Dense, Filter, Kernels, Output};
 
-fn conv<'a>(layer: &Layer, input: &'a [i8]) -> Option<Conv<'a>> {
+/// See [`Kernels::conv2d`] and [`Kernels::depthwise`]; `SERVED`: without code for shapes that the kernels do not
+/// serve.
+pub(super) fn conv<const DEPTHWISE: bool, const SERVED: bool>(
+    layer: &Layer,
+    kernels: Kernels,
+    input: &[i8],
+    filter: &Filter<'_>,
+    scratch: &mut [i16],
+    output: Output<'_>,
+) -> Option<()> {
     let (x, _, y) = layer.tensors();
-    Some(Conv { input, x: *x, y: *y?, window: layer.window()? })
-}
-
-/// See [`Kernels::conv2d`].
-pub(super) fn conv2d(
-    layer: &Layer,
-    kernels: Kernels,
-    input: &[i8],
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: Output<'_>,
-) -> Option<()> {
-    kernels.conv2d(&conv(layer, input)?, filter, scratch, output);
+    let conv = &Conv { input, x: *x, y: *y?, window: layer.window()? };
+    match (DEPTHWISE, SERVED) {
+        (false, false) => kernels.conv2d(conv, filter, scratch, output),
+        (false, true) => return kernels.conv2d_served(conv, filter, scratch, output),
+        (true, false) => kernels.depthwise(conv, filter, scratch, output),
+        (true, true) => return kernels.depthwise_served(conv, filter, scratch, output),
+    }
     Some(())
-}
-
-/// See [`Kernels::conv2d_served`].
-pub(super) fn conv2d_served(
-    layer: &Layer,
-    kernels: Kernels,
-    input: &[i8],
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: Output<'_>,
-) -> Option<()> {
-    kernels.conv2d_served(&conv(layer, input)?, filter, scratch, output)
-}
-
-/// See [`Kernels::depthwise`].
-pub(super) fn depthwise(
-    layer: &Layer,
-    kernels: Kernels,
-    input: &[i8],
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: Output<'_>,
-) -> Option<()> {
-    kernels.depthwise(&conv(layer, input)?, filter, scratch, output);
-    Some(())
-}
-
-/// See [`Kernels::depthwise_served`].
-pub(super) fn depthwise_served(
-    layer: &Layer,
-    kernels: Kernels,
-    input: &[i8],
-    filter: &Filter<'_>,
-    scratch: &mut [i16],
-    output: Output<'_>,
-) -> Option<()> {
-    kernels.depthwise_served(&conv(layer, input)?, filter, scratch, output)
 }
 
 /// See [`Kernels::dense`].
@@ -78,7 +44,7 @@ pub(super) fn dense(
 pub(super) fn run(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>) -> Option<()> {
     let weights = layer.weights()?;
     let filter = filter(step.model, &weights, frame.packed);
-    let ((x, _, y), clamp) = (layer.tensors(), layer.clamp()?);
+    let ((x, _, y), clamp) = (layer.tensors(), layer.weighted_clamp()?);
     let y = y?;
     let zero_point = y.zero_point;
     let (x, y, scratch) = frame.ends(step.first, x, y)?;

@@ -127,6 +127,8 @@ pub enum ConfigError {
         /// Its kind.
         operator: Operator,
     },
+    /// A task other than classification, whose outputs the program's operators do not serve.
+    Task,
     /// An [embedded](Model::embedded) model that is not consistent. Devices do not look.
     Unchecked,
     /// The workspace is shorter than `workspace_bytes` says.
@@ -149,6 +151,9 @@ impl fmt::Display for ConfigError {
             Self::Adaptive { expected } => write!(f, "adaptive samples: expected {expected}"),
             Self::Operator { layer, operator } => {
                 write!(f, "layer {layer}: found {operator}, expected one of the program's operators")
+            }
+            Self::Task => {
+                write!(f, "task: found another than classification, expected operators that were made for it")
             }
             Self::Unchecked => write!(f, "embedded model: found one that the check refuses"),
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),

@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod config;
+mod head;
 mod input;
 mod noise;
 mod predictor;
@@ -14,6 +15,8 @@ mod summary;
 #[cfg(feature = "threads")]
 mod threads;
 mod workspace;
+
+pub(crate) use head::Head;
 
 pub use adaptive::{Checks, Decision};
 pub use config::{AdaptiveNeed, Config, ConfigError, Draws, Samples};

@@ -1,15 +1,17 @@
 //! The loop over draws.
 
+mod first;
+
 use super::adaptive::{Checks, Decision};
-use super::config::{Config, ConfigError, Draws, Samples};
+use super::config::{Config, ConfigError, Samples};
 use super::input::{Input, PredictError};
 use super::noise::Noise;
 use super::recheck::Recheck;
 use super::steps;
 use super::summary::{Prediction, Summary};
 use super::workspace::{Buffers, Layout};
-use crate::artifact::{Layer, Layers, Model, NoiseKind, Task};
-use crate::bayes::{FirstLayer, Halves, Squares};
+use crate::artifact::{Layer, Layers, Model, Task};
+use crate::bayes::FirstLayer;
 use crate::kernels::{Kernels, PACK};
 use crate::layers::weighted::pack;
 use crate::layers::{self, Frame, Operators, Step};
@@ -53,6 +55,13 @@ struct Progress {
     passes: u16,
     /// Sum of the entropies of those that the summary holds.
     entropy: f32,
+}
+
+impl Progress {
+    fn summary<'a>(&self, mean: &'a mut [f32], spread: &'a mut [f32]) -> Summary<'a> {
+        let Self { samples, passes, entropy } = *self;
+        Summary { mean, spread, samples, passes, entropy }
+    }
 }
 
 impl Model<'_> {
@@ -100,7 +109,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// As [`Self::new`], with these operators: those that a program leaves out take no flash.
     ///
     /// # Errors
-    /// As [`Self::new`], and if the model has a layer of another kind.
+    /// As [`Self::new`], and if the model has a layer or a task of another kind.
     #[inline(never)]
     pub fn with_operators(
         model: &'m Model<'m>,
@@ -110,6 +119,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
     ) -> Result<Self, ConfigError> {
         if let Some((layer, operator)) = operators.missing(model) {
             return Err(ConfigError::Operator { layer, operator });
+        }
+        if operators.head().is_none() && !matches!(model.manifest().task, Task::Classification) {
+            return Err(ConfigError::Task);
         }
         // Kernels that pack trust shapes.
         if PACK && !model.checked() {
@@ -278,11 +290,11 @@ impl<'m, 'w> Predictor<'m, 'w> {
     #[cfg_attr(not(feature = "std"), inline(never))]
     fn summarize(&mut self, progress: &mut Progress, count: u16, each: &mut dyn FnMut(u16, &[f32])) {
         let buffers = &mut self.buffers;
-        let mut summary = Summary::resume(buffers.mean, buffers.spread, progress.samples, progress.entropy);
+        let mut summary = progress.summary(buffers.mean, buffers.spread);
         let lanes = buffers.outputs.chunks_exact_mut(self.layout.outputs.max(1)).take(count.into());
         for (draw, outputs) in (progress.samples..).zip(lanes) {
             each(draw, outputs);
-            summary.push(outputs, self.model);
+            summary.push(outputs, self.model, self.operators.head());
         }
         (progress.samples, progress.entropy) = (summary.samples, summary.entropy);
         progress.passes += count;
@@ -291,14 +303,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// The result of what was summarized; the next prediction has the next counter.
     fn finish(&mut self, input: Input<'_>, progress: Progress) -> Prediction<'_> {
         self.counter = self.counter.wrapping_add(1);
-        let model = self.model;
         let buffers = &mut self.buffers;
-        let Progress { samples, passes, entropy } = progress;
-        let summary = Summary::resume(buffers.mean, buffers.spread, samples, entropy);
-        let prediction = summary.finish(model, passes);
-        let reconstructs = matches!(model.manifest().task, Task::Reconstruction(_));
-        let reconstruction_error = reconstructs.then(|| input.squared_error(model, prediction.mean));
-        Prediction { reconstruction_error, ..prediction }
+        let summary = progress.summary(buffers.mean, buffers.spread);
+        summary.finish(self.model, input, self.operators.head())
     }
 
     /// Runs one pass and shows every int8 tensor right after the layer that wrote it:
@@ -343,34 +350,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn load(&mut self, input: Input<'_>) -> Result<(), PredictError> {
         self.twin_of = None;
         input.quantize(self.model, self.kernels, self.buffers.input)
-    }
-
-    /// Computes what all draws of the input share.
-    #[cfg_attr(not(feature = "std"), inline(never))]
-    fn share(&mut self) -> Option<()> {
-        if !self.noisy {
-            return Some(());
-        }
-        let step = self.step(true);
-        let layer = self.model.layers().next()?;
-        let first = FirstLayer::new(self.model, &layer)?;
-        let buffers = &mut self.buffers;
-        if !buffers.acc_mean.is_empty() {
-            // Layer 0 is packed first.
-            first.mean(&step, buffers.input, buffers.packed, buffers.scratch, buffers.acc_mean)?;
-        }
-        if !PACK || buffers.squares.is_empty() {
-            first.output_noise_scale(&step, buffers.input, buffers.noise_scale);
-        } else {
-            let squares = Squares {
-                packed: buffers.packed_noise,
-                bytes: buffers.squares,
-                sums: buffers.square_sums,
-                scratch: buffers.scratch,
-            };
-            first.packed_noise_scale(self.kernels, buffers.input, squares, buffers.noise_scale);
-        }
-        Some(())
     }
 
     /// Layer `index`: as it is kept, or the next of the artifact's. Where what is kept was damaged, the
@@ -422,10 +401,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_layer(&mut self, index: usize, layer: &Layer, packed: &mut usize, draws: u16) -> Option<()> {
         let start = *packed;
         *packed += self.kernels.packed_bytes(layer);
+        let step = self.step(index == 0);
         let buffers = &mut self.buffers;
         let draws = usize::from(draws);
-        let step =
-            Step { model: self.model, kernels: self.kernels, operators: self.operators, first: index == 0 };
         let mut frame = Frame {
             input: buffers.input,
             arena: buffers.arena,
@@ -437,77 +415,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         };
         step.run(layer, &mut frame)
     }
-
-    /// The noisy first layer of a draw, in its lane; with the second draw of its pair where that one
-    /// is in the next lane of this tile of `count`, or has a place to wait. Returns the lanes done.
-    fn run_first(&mut self, layer: &Layer, draw: u16, lane: u16, count: u16) -> Option<u16> {
-        let antithetic = self.config.antithetic;
-        let (stream, negate) = if antithetic { (draw / 2, draw % 2 == 1) } else { (draw, false) };
-        let partner = antithetic && !negate && draw + 1 < self.layout.passes;
-        let step = self.step(true);
-        let first = FirstLayer::new(self.model, layer)?;
-        let slot = self.draw_stream(&first, stream);
-        let y = first.y();
-        let tile = usize::from(self.layout.tile);
-        let buffers = &mut self.buffers;
-        let lanes = buffers.arena.get_mut(layers::range(y, tile, tile))?;
-        let mut lanes = lanes.chunks_exact_mut((y.len() as usize).max(1)).skip(lane.into());
-        let this = lanes.next()?;
-        if negate && self.twin_of == Some(stream) {
-            this.iter_mut().zip(&*buffers.twin).for_each(|(this, &twin)| *this = twin);
-            return Some(1);
-        }
-        let beside = partner && lane + 1 < count;
-        let twin: &mut [i8] = if beside {
-            lanes.next()?
-        } else if partner && !buffers.twin.is_empty() {
-            self.twin_of = Some(stream);
-            buffers.twin
-        } else {
-            &mut []
-        };
-        let to = Halves { this, twin, negate };
-        match first.kind() {
-            NoiseKind::Weights => {
-                let Layout { noise_weights, packed_noise, .. } = self.layout;
-                let packed = slot_of(buffers.packed_noise, packed_noise, slot)?;
-                // Packed noise is read nowhere else.
-                let noise_slot = if packed_noise > 0 { 0 } else { slot };
-                let noise = slot_of(buffers.noise_weights, noise_weights, noise_slot)?;
-                let noise = first.noise_filter(noise, packed);
-                let (input, acc_mean, scratch) = (&*buffers.input, &*buffers.acc_mean, &mut *buffers.scratch);
-                first.with_weight_noise(&step, input, &noise, acc_mean, scratch, to)?;
-            }
-            NoiseKind::Outputs => {
-                let eps = slot_of(buffers.noise_outputs, self.layout.noise_outputs, slot)?;
-                first.with_output_noise(&step, buffers.acc_mean, buffers.noise_scale, eps, to)?;
-            }
-        }
-        Some(if beside { 2 } else { 1 })
-    }
-
-    /// Makes sure that the noise of a stream of this prediction is in memory; returns its slot.
-    fn draw_stream(&mut self, first: &FirstLayer<'_>, stream: u16) -> usize {
-        if self.config.draws == Draws::Fixed {
-            return stream.into();
-        }
-        let streams = self.layout.streams;
-        let within = stream % self.layout.group();
-        let start = stream - within;
-        let absolute = self.counter.wrapping_mul(streams.into()).wrapping_add(start.into());
-        if self.drawn != Some(absolute) {
-            let Self { layout, operators, kernels, .. } = self;
-            let noise = Noise { first, layout, operators, kernels: *kernels, seed: self.config.seed };
-            noise.fill_slots(&mut self.buffers, 0, absolute, streams - start);
-            self.drawn = Some(absolute);
-        }
-        within.into()
-    }
-}
-
-/// One of the equal slots of a buffer.
-fn slot_of<T>(buffer: &[T], len: usize, slot: usize) -> Option<&[T]> {
-    buffer.get(slot * len..(slot + 1) * len)
 }
 
 #[cfg(test)]

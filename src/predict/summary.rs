@@ -1,7 +1,9 @@
 //! What a prediction returns.
 
 use super::adaptive::Decision;
-use crate::artifact::{Model, Task};
+use super::head::Head;
+use super::input::Input;
+use crate::artifact::Model;
 use crate::uncertainty::Gaussian;
 use crate::{kernels, number};
 
@@ -64,6 +66,8 @@ pub(super) struct Summary<'a> {
     /// Sum of squared distances from the mean; at the end the standard deviation.
     pub(super) spread: &'a mut [f32],
     pub(super) samples: u16,
+    /// Passes run.
+    pub(super) passes: u16,
     /// Sum of the draws' entropies.
     pub(super) entropy: f32,
 }
@@ -75,27 +79,13 @@ impl<'a> Summary<'a> {
         spread.fill(0.0);
     }
 
-    /// Goes on after `samples` draws.
-    pub(super) fn resume(mean: &'a mut [f32], spread: &'a mut [f32], samples: u16, entropy: f32) -> Self {
-        Self { mean, spread, samples, entropy }
-    }
-
     /// Adds one draw's outputs: logits, which become probabilities, logarithms of variances, which become
     /// variances, or values.
-    pub(super) fn push(&mut self, outputs: &mut [f32], model: &Model<'_>) {
-        match model.manifest().task {
-            Task::Classification => {
-                number::softmax(outputs, model.manifest().temperature);
-                self.entropy += number::entropy(outputs);
-            }
-            Task::Gaussian(_) => {
-                let targets = outputs.len() / 2;
-                for log_var in outputs.iter_mut().skip(targets) {
-                    *log_var = number::exp(log_var.clamp(-MAX_LOG_VAR, MAX_LOG_VAR));
-                }
-            }
-            Task::Regression | Task::Reconstruction(_) => {}
-        }
+    pub(super) fn push(&mut self, outputs: &mut [f32], model: &Model<'_>, head: Option<&Head>) {
+        self.entropy += match head {
+            None => probabilities(model, outputs),
+            Some(head) => (head.draw)(model, outputs),
+        };
         self.samples += 1;
         let n = f32::from(self.samples);
         for ((&x, mean), squares) in outputs.iter().zip(&mut *self.mean).zip(&mut *self.spread) {
@@ -105,44 +95,45 @@ impl<'a> Summary<'a> {
         }
     }
 
-    pub(super) fn finish(self, model: &Model<'_>, passes: u16) -> Prediction<'a> {
-        let n = f32::from(self.samples.max(1));
+    pub(super) fn finish(self, model: &Model<'_>, input: Input<'_>, head: Option<&Head>) -> Prediction<'a> {
+        // One at least: there is no prediction without a pass.
+        let n = f32::from(self.samples);
         // A single pass has squares of zero already.
         let spread = if self.samples > 1 { &mut *self.spread } else { &mut [] };
         for squares in spread {
             *squares = kernels::sqrt((*squares / n).max(0.0));
         }
-        let targets = to_target_units(model, self.mean, self.spread);
-        let mean: &'a [f32] = self.mean;
-        let classify = model.manifest().task == Task::Classification;
-        Prediction {
-            mean,
-            spread: self.spread,
-            samples: self.samples,
-            passes,
-            targets,
-            reconstruction_error: None,
-            classification: classify.then(|| classification(mean, self.entropy / n)),
+        match head {
+            None => self.classify(),
+            Some(head) => (head.finish)(self, model, input),
         }
+    }
+
+    /// The averages as they are.
+    pub(super) fn values(self) -> Prediction<'a> {
+        Prediction {
+            mean: self.mean,
+            spread: self.spread,
+            targets: 0,
+            reconstruction_error: None,
+            samples: self.samples,
+            passes: self.passes,
+            classification: None,
+        }
+    }
+
+    /// The averages as probabilities of classes.
+    pub(super) fn classify(self) -> Prediction<'a> {
+        let entropy = self.entropy / f32::from(self.samples);
+        let classification = Some(classification(self.mean, entropy));
+        Prediction { classification, ..self.values() }
     }
 }
 
-/// Brings means and variances of a Gaussian regression from the units of training into those of its
-/// targets, whose number is returned; 0 for other tasks.
-fn to_target_units(model: &Model<'_>, mean: &mut [f32], spread: &mut [f32]) -> usize {
-    let Task::Gaussian(head) = model.manifest().task else { return 0 };
-    let targets = mean.len() / 2;
-    let (means, variances) = mean.split_at_mut(targets.min(mean.len()));
-    let (spreads, variance_spreads) = spread.split_at_mut(targets.min(spread.len()));
-    let units = model.f32s(head.target_mean).iter().zip(model.f32s(head.target_std));
-    let values = means.iter_mut().zip(variances).zip(spreads.iter_mut().zip(variance_spreads));
-    for ((&target_mean, &std), ((mean, variance), (spread, variance_spread))) in units.zip(values) {
-        *mean = *mean * std + target_mean;
-        *spread *= std;
-        *variance *= std * std;
-        *variance_spread *= std * std;
-    }
-    targets
+/// Logits of one draw become probabilities, whose entropy is returned.
+pub(super) fn probabilities(model: &Model<'_>, outputs: &mut [f32]) -> f32 {
+    number::softmax(outputs, model.manifest().temperature);
+    number::entropy(outputs)
 }
 
 fn classification(probabilities: &[f32], expected_entropy: f32) -> Classification {

@@ -3,7 +3,7 @@
 use super::tally::{ClassTally, Tally, TargetTally};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use stf_bnn::uncertainty::BINS;
+use stf_bnn::uncertainty::{BINS, Bin, Calibration};
 
 /// Figures of a log of either kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,20 +94,28 @@ pub struct IntervalRow {
     pub mean_width: f64,
 }
 
+impl ReliabilityBin {
+    /// The bars of the bins that are not empty.
+    #[must_use]
+    pub fn all(calibration: &Calibration) -> Vec<Self> {
+        let bar = |(index, bin): (usize, &Bin)| {
+            Some(Self {
+                low: index as f64 / BINS as f64,
+                high: (index + 1) as f64 / BINS as f64,
+                count: bin.count,
+                accuracy: bin.accuracy()?,
+                confidence: bin.mean_confidence()?,
+            })
+        };
+        calibration.bins().iter().enumerate().filter_map(bar).collect()
+    }
+}
+
 impl ClassTally {
     /// Figures of the rows so far.
     #[must_use]
     pub fn figures(&self) -> ClassFigures {
         let c = &self.calibration;
-        let bars = c.bins().iter().enumerate().filter_map(|(i, bin)| {
-            Some(ReliabilityBin {
-                low: i as f64 / BINS as f64,
-                high: (i + 1) as f64 / BINS as f64,
-                count: bin.count,
-                accuracy: bin.accuracy()?,
-                confidence: bin.mean_confidence()?,
-            })
-        });
         let auroc = self.errors.as_ref().map(|errors| errors.ranking().auroc());
         ClassFigures {
             n: c.count(),
@@ -121,7 +129,7 @@ impl ClassTally {
             mce: c.mce(),
             aurc: self.errors.as_ref().map(|errors| errors.selective().aurc()),
             misclassification_auroc: auroc.filter(|auroc| auroc.is_finite()),
-            reliability: bars.collect(),
+            reliability: ReliabilityBin::all(c),
         }
     }
 }

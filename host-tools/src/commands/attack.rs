@@ -76,7 +76,7 @@ const NAMES: [&str; 5] = ["fgsm", "pgd", "apgd-ce", "apgd-dlr", "transfer"];
 /// If the comparison lacks a network, or settings cannot be used.
 pub fn run(args: &AttackArgs) -> Result<()> {
     interrupt::install();
-    let methods = args.methods.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Method>>>()?;
+    let methods = Method::list(&args.methods)?;
     let attacks = attacks(args)?;
     if let Some(bad) = args.eps.iter().find(|eps| !(eps.is_finite() && **eps > 0.0 && **eps <= 1.0)) {
         return Err(Error::invalid("eps", bad, "a share of the range above 0 and at most 1"));

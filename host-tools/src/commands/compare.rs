@@ -115,10 +115,7 @@ pub fn run(args: &CompareArgs) -> Result<()> {
 }
 
 fn methods(text: &str) -> Result<Vec<Method>> {
-    if text == "all" {
-        return Ok(Method::ALL.to_vec());
-    }
-    text.split(',').map(|name| name.trim().parse()).collect()
+    if text == "all" { Ok(Method::ALL.to_vec()) } else { Method::list(text) }
 }
 
 fn settings(args: &CompareArgs) -> Settings {

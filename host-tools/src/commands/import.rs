@@ -20,12 +20,7 @@ use std::time::Instant;
 /// Import a trained ONNX network, then make its first layer Bayesian
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
-#[command(after_help = concat!(
-    "Operators: Add, AveragePool, BatchNormalization, Clip, Concat, Conv, Div, Dropout, Elu, Erf, Flatten, Gelu, \
-     Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, LeakyRelu, MatMul, MaxPool, Mul, PRelu, \
-     Pad, ReduceMean, Relu, Reshape, Sigmoid, Squeeze, Sub, Tanh, Transpose, Unsqueeze; Softmax and \
-     LogSoftmax at the end; arithmetic on shapes and constants anywhere."
-))]
+#[command(after_help = operators())]
 pub struct ImportArgs {
     /// The .onnx file
     model: PathBuf,
@@ -108,6 +103,18 @@ struct FirstLayer {
     weights: usize,
     output: String,
     feeds: Vec<String>,
+}
+
+/// What can be imported, for the help.
+fn operators() -> String {
+    // At the end only, or without a trace in the network.
+    const OTHERS: [&str; 5] = ["Cast", "Identity", "LogSoftmax", "Shape", "Softmax"];
+    let operators: Vec<&str> =
+        import::SUPPORTED.iter().copied().filter(|name| !OTHERS.contains(name)).collect();
+    format!(
+        "Operators: {}; Softmax and LogSoftmax at the end; arithmetic on shapes and constants anywhere.",
+        operators.join(", ")
+    )
 }
 
 /// Runs the command.

@@ -48,7 +48,7 @@ struct Results {
 /// If settings cannot be used, or training fails or is interrupted.
 pub fn run(args: &PrivacyArgs) -> Result<()> {
     interrupt::install();
-    let methods = args.methods.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Method>>>()?;
+    let methods = Method::list(&args.methods)?;
     if methods.contains(&Method::Laplace) {
         return Err(Error::invalid(
             "method",

@@ -5,6 +5,7 @@ use super::detection::{Misclassification, misclassification};
 use super::outcomes::Outcome;
 use serde::Serialize;
 use stf_bnn::uncertainty::{BINS, Bin, Calibration, Classwise, Score, Scored, Selective, equal_mass_ece};
+pub use stf_device_protocol::log::ReliabilityBin;
 
 /// Coverages of the risk-coverage points.
 const COVERAGES: [f64; 8] = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
@@ -42,21 +43,6 @@ pub struct RiskPoint {
     pub risk: f64,
 }
 
-/// One bar of the reliability diagram.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct ReliabilityBin {
-    /// Confidences above this.
-    pub low: f64,
-    /// Confidences up to this.
-    pub high: f64,
-    /// Predictions.
-    pub count: u64,
-    /// Share of right ones.
-    pub accuracy: f64,
-    /// Mean confidence.
-    pub confidence: f64,
-}
-
 /// 95 % bootstrap intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Intervals {
@@ -90,7 +76,7 @@ pub fn details(outcomes: &[Outcome], labels: &[u32], noisy: bool) -> Details {
         augrc: selective.augrc(),
         risk_coverage,
         misclassification: misclassification(outcomes, labels, noisy),
-        reliability: calibration.bins().iter().enumerate().filter_map(|(i, bin)| bar(i, bin)).collect(),
+        reliability: ReliabilityBin::all(&calibration),
         intervals: intervals(&scored),
     }
 }
@@ -99,16 +85,6 @@ fn calibration<'a>(scored: impl Iterator<Item = &'a Scored>) -> Calibration {
     let mut calibration = Calibration::new();
     scored.for_each(|scored| calibration.push_scored(scored));
     calibration
-}
-
-fn bar(index: usize, bin: &Bin) -> Option<ReliabilityBin> {
-    Some(ReliabilityBin {
-        low: index as f64 / BINS as f64,
-        high: (index + 1) as f64 / BINS as f64,
-        count: bin.count,
-        accuracy: bin.accuracy()?,
-        confidence: bin.mean_confidence()?,
-    })
 }
 
 fn classwise_ece(outcomes: &[Outcome], labels: &[u32]) -> f64 {

@@ -25,6 +25,7 @@ mod window;
 mod tests;
 
 pub use importer::Normalisation;
+pub use operators::SUPPORTED;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, Params, Shape, Task};
@@ -299,8 +300,7 @@ impl<'a> File<'a> {
 
     /// Every operator of the file that is unknown, at once.
     fn require_supported(&self) -> Result<()> {
-        let known =
-            |op: &str| operators::SUPPORTED.contains(&op) || fold::FOLDED.contains(&op) || op == "Constant";
+        let known = |op: &str| SUPPORTED.contains(&op) || fold::FOLDED.contains(&op) || op == "Constant";
         let refusals: Vec<Refusal> = self
             .nodes
             .iter()

@@ -7,8 +7,8 @@ use super::node::{OnnxNode, axis};
 use super::tensor::Constant;
 use crate::error::Result;
 
-/// Operators that work on activations.
-pub(super) const SUPPORTED: &[&str] = &[
+/// ONNX operators that are imported where they work on activations.
+pub const SUPPORTED: &[&str] = &[
     "Add",
     "AveragePool",
     "BatchNormalization",

@@ -132,7 +132,7 @@ impl Executor {
     /// If `n` is zero or beyond the batch size, the inputs are not of that many examples, or a
     /// parameter is missing.
     pub fn infer(&mut self, params: &Params, inputs: &[f32], n: usize) -> Result<&[f32]> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         on_pool(|| {
             (0..self.graph.nodes.len())
                 .try_for_each(|id| self.forward_node(id, params, inputs, n, &Pass::default(), false))
@@ -154,7 +154,7 @@ impl Executor {
         if self.trainable != Trainable::None {
             return Err(Error::invalid("executor", "one for training", "one for inference"));
         }
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         for id in 0..self.graph.nodes.len() {
             self.forward_node(id, params, inputs, n, &Pass::default(), false)?;
             visit(id, self.read(id, inputs, n));
@@ -168,7 +168,7 @@ impl Executor {
     /// # Errors
     /// As [`Self::infer`], and if the perturbation does not fit the first layer.
     pub fn forward(&mut self, params: &Params, inputs: &[f32], n: usize, pass: &Pass<'_>) -> Result<&[f32]> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         self.check_perturbation(pass, n)?;
         let batch_statistics = self.trainable == Trainable::All;
         on_pool(|| {
@@ -192,7 +192,7 @@ impl Executor {
         pass: &Pass<'_>,
         gradients: &mut Gradients,
     ) -> Result<()> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         let expected = n * self.graph.output_shape().len();
         if output_gradient.len() != expected {
             let found = format!("{} values", output_gradient.len());
@@ -258,18 +258,6 @@ impl Executor {
         start..start + range.len() * n
     }
 
-    fn check_inputs(&self, inputs: &[f32], n: usize) -> Result<()> {
-        if n == 0 || n > self.max_batch {
-            return Err(Error::invalid("examples of a batch", n, format!("1 to {}", self.max_batch)));
-        }
-        let shape = self.graph.input_shape();
-        if inputs.len() != n * shape.len() {
-            let found = format!("{} values", inputs.len());
-            return Err(Error::invalid("inputs of a batch", found, format!("{n} examples of {shape}")));
-        }
-        Ok(())
-    }
-
     fn check_perturbation(&self, pass: &Pass<'_>, n: usize) -> Result<()> {
         let Some(first) = self.first_weighted else { return Ok(()) };
         let (outputs, weights) = match self.graph.nodes[first].op {
@@ -328,6 +316,22 @@ impl Executor {
     fn missing(&self, id: NodeId, tensor: &str) -> Error {
         Error::invalid(format!("{tensor} of node {}", self.graph.nodes[id].name), "none", "a tensor")
     }
+}
+
+/// A batch of `n` examples suits an engine of `max_batch`.
+///
+/// # Errors
+/// If it is empty or too large, or there are not `n` inputs.
+pub(super) fn check_inputs(graph: &Graph, max_batch: usize, inputs: &[f32], n: usize) -> Result<()> {
+    if n == 0 || n > max_batch {
+        return Err(Error::invalid("examples of a batch", n, format!("1 to {max_batch}")));
+    }
+    let shape = graph.input_shape();
+    if inputs.len() != n * shape.len() {
+        let found = format!("{} values", inputs.len());
+        return Err(Error::invalid("inputs of a batch", found, format!("{n} examples of {shape}")));
+    }
+    Ok(())
 }
 
 /// Moves a batch-norm node's running statistics towards a batch's mean and biased variance over `rows`.

@@ -5,7 +5,9 @@ use super::forward::{FirstKernel, Forward, Leaf, Statistics};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId, NodeParams, Op, Params};
 use crate::train::engine::{Device, Draws, Engine};
-use crate::train::executor::{Gradients, Pass, Perturbation, Trainable, move_running_statistics};
+use crate::train::executor::{
+    Gradients, Pass, Perturbation, Trainable, check_inputs, move_running_statistics,
+};
 use burn_tensor::{Device as BurnDevice, Gradients as BurnGradients, Tensor, TensorData};
 use ndarray::ArrayD;
 
@@ -74,18 +76,6 @@ impl GpuExecutor {
         })
     }
 
-    fn check_inputs(&self, inputs: &[f32], n: usize) -> Result<()> {
-        if n == 0 || n > self.max_batch {
-            return Err(Error::invalid("examples of a batch", n, format!("1 to {}", self.max_batch)));
-        }
-        let shape = self.graph.input_shape();
-        if inputs.len() != n * shape.len() {
-            let found = format!("{} values", inputs.len());
-            return Err(Error::invalid("inputs of a batch", found, format!("{n} examples of {shape}")));
-        }
-        Ok(())
-    }
-
     fn upload_inputs(&self, inputs: &[f32], n: usize) -> Tensor<4> {
         let shape = self.graph.input_shape();
         let data = TensorData::new(inputs.to_vec(), [n, shape.height, shape.width, shape.channels]);
@@ -149,7 +139,7 @@ impl Engine for GpuExecutor {
     }
 
     fn infer(&mut self, params: &Params, inputs: &[f32], n: usize) -> Result<&[f32]> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         self.upload(params);
         let uploaded: Vec<Uploaded> = self.cache.iter().map(|cached| cached.device.clone()).collect();
         let forward = Forward {
@@ -174,7 +164,7 @@ impl Engine for GpuExecutor {
         n: usize,
         visit: &mut dyn FnMut(&[f32]),
     ) -> Result<()> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         self.upload(params);
         let missing = || Error::invalid("sampled kernel", "none", "a convolution's or dense layer's");
         let mut kernel = params.nodes[draws.node].weight.clone().ok_or_else(missing)?;
@@ -206,7 +196,7 @@ impl Engine for GpuExecutor {
     }
 
     fn forward(&mut self, params: &Params, inputs: &[f32], n: usize, pass: &Pass<'_>) -> Result<&[f32]> {
-        self.check_inputs(inputs, n)?;
+        check_inputs(&self.graph, self.max_batch, inputs, n)?;
         self.check_local(pass)?;
         if pass.drops && self.trainable != Trainable::All {
             return Err(Error::invalid("dropout at prediction", "a GPU", "cpu"));

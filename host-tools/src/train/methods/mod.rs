@@ -122,6 +122,14 @@ impl Method {
             _ => Vec::new(),
         })
     }
+
+    /// Methods by their names, separated by commas.
+    ///
+    /// # Errors
+    /// If a name is that of no method.
+    pub fn list(names: &str) -> Result<Vec<Self>> {
+        names.split(',').map(|name| name.trim().parse()).collect()
+    }
 }
 
 impl fmt::Display for Method {
