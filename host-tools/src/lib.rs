@@ -22,6 +22,7 @@ pub mod import;
 pub mod kernels;
 pub mod keys;
 pub mod logs;
+pub mod normal;
 pub mod onnx;
 pub mod optima;
 pub mod plan;

@@ -6,6 +6,7 @@ use command::{fails, json, ok};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
+use tempfile::TempDir;
 
 #[test]
 fn a_log_of_a_classifier_gives_its_figures() {
@@ -30,6 +31,84 @@ fn a_log_of_a_classifier_gives_its_figures() {
     assert!(ok(&["eval", "--log", &log]).contains("accuracy"));
     assert!(fails(&["eval", "--log", &model]).contains("kind of log"));
     assert_eq!(command::run(&["eval", "--json"]).status.code(), Some(2), "neither a model nor a log");
+    let page = at("page.html");
+    let refused = command::run(&["eval", "--log", &log, "--report", &page]);
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && message.contains("--report"), "{message}");
+    assert!(!Path::new(&page).exists(), "what would not be written is refused, not passed over");
+}
+
+/// Ids of the plots of a report, its figures and the page; every plot is on the page and in a file of its own.
+fn report(dir: &TempDir, args: &[&str]) -> (Vec<String>, Value, String) {
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (page, files) = (at("page.html"), at("files"));
+    let written = json(&[&["report"][..], args, &["--json", "--out", &page, "--files", &files]].concat());
+    let list =
+        |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_string()).collect();
+    let plots: Vec<String> = list(&written["plots"]);
+    let html = std::fs::read_to_string(&page).unwrap();
+    for plot in &plots {
+        assert_eq!(html.matches(&format!("id=\"{plot}\"")).count(), 1, "{plot}");
+        let svg = std::fs::read_to_string(Path::new(&files).join(format!("{plot}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg") && !svg.contains("NaN"), "{plot}");
+    }
+    assert!(!html.contains("<script") && !html.contains("src=\"http"));
+    let figures = std::fs::read_to_string(Path::new(&files).join("figures.json")).unwrap();
+    (plots, serde_json::from_str(&figures).unwrap(), html)
+}
+
+/// The page of a regression says what `eval` says, and its figures agree with each other.
+fn reported_targets(dir: &TempDir, model: &str, data: &str, evaluation: &Value) {
+    let (plots, figures, html) = report(dir, &[model, "--data", data]);
+    let expected =
+        ["predicted-observed", "pit", "error-sigma", "coverage", "cost-nll", "cost-time", "memory"];
+    assert_eq!(plots, expected);
+    assert_eq!(figures["evaluation"], *evaluation);
+    assert!(html.contains("Least likely values") && html.contains("flow"));
+    let (target, flow) = (&figures["targets"][0], &evaluation["targets"][0]);
+    let numbers = |value: &Value| value.as_array().unwrap().iter().map(number).collect::<Vec<_>>();
+    assert!((numbers(&target["pit"]).iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let (low, high) = (number(&target["rmse_interval"][0]), number(&target["rmse_interval"][1]));
+    assert!(low < number(&flow["rmse"]) && number(&flow["rmse"]) < high);
+    // Groups of all examples: their squared errors are the whole's.
+    let groups = target["sigma_groups"].as_array().unwrap();
+    let sum = |value: &dyn Fn(&Value) -> f64| groups.iter().map(value).sum::<f64>();
+    let squares = sum(&|group| number(&group["n"]) * number(&group["rmse"]).powi(2));
+    assert_eq!(sum(&|group| number(&group["n"])), 300.0);
+    assert!(((squares / 300.0).sqrt() - number(&flow["rmse"])).abs() < 1e-4, "{target}");
+    let rows = target["coverage"].as_array().unwrap();
+    assert!(rows.len() == 30 && rows.is_sorted_by(|a, b| number(&a["gaussian"]) >= number(&b["gaussian"])));
+    for row in rows {
+        // 150 examples judge what 150 others fitted.
+        assert!((number(&row["conformal"]) - (1.0 - number(&row["alpha"]))).abs() < 0.15, "{row}");
+    }
+}
+
+/// The page of an autoencoder says what `eval` says, and its alarms are those of `eval`.
+fn reported_anomalies(dir: &TempDir, model: &str, evaluation: &Value) {
+    let (plots, figures, html) = report(dir, &[model, "--data", "digits#!8,9", "--ood", "digits#8,9"]);
+    let expected = ["error", "roc", "false-alarms", "alarms", "cost-error", "cost-time", "memory"];
+    assert_eq!(plots, expected);
+    assert_eq!(figures["evaluation"], *evaluation);
+    assert_eq!(html.matches("<img ").count(), 24, "eight of each of three kinds");
+    let anomaly = &figures["anomaly"];
+    let at = |curve: usize, alpha: f64| {
+        let points = anomaly["alarms"][curve]["points"].as_array().unwrap();
+        points.iter().find(|point| (number(&point["alpha"]) - alpha).abs() < 1e-6).unwrap()["rate"].clone()
+    };
+    for row in 0..3 {
+        let (own, other) = (&evaluation["alarms"][row], &evaluation["ood"][0]["alarms"][row]);
+        let alpha = (number(&own["alpha"]) * 1e6).round() / 1e6;
+        assert_eq!((&at(0, alpha), &at(1, alpha)), (&own["rate"], &other["rate"]), "{alpha}");
+    }
+    let curve = anomaly["roc"][0]["points"].as_array().unwrap();
+    let area = |pair: &[Value]| {
+        (number(&pair[1][0]) - number(&pair[0][0])) * (number(&pair[1][1]) + number(&pair[0][1])) / 2.0
+    };
+    let area: f64 = curve.windows(2).map(area).sum();
+    assert!((area - number(&evaluation["ood"][0]["auroc"])).abs() < 0.01, "{area}");
+    let most = figures["examples"][0]["examples"].as_array().unwrap();
+    assert!(most.is_sorted_by(|a, b| number(&a["error"]) >= number(&b["error"])), "{most:?}");
 }
 
 /// A made-up sensor: two inputs, a target whose noise grows with the first.
@@ -82,6 +161,7 @@ fn a_regression_from_training_to_prediction() {
         // 60 calibration and 300 test examples.
         assert!((coverage - nominal).abs() < 0.12, "{row}");
     }
+    reported_targets(&dir, &model, &data, &evaluation);
     let mean = json(&["eval", &model, "--data", &data, "--baseline", "mean", "--json"]);
     assert_eq!(mean["sampled_as_calibrated"], false);
     assert_eq!(number(&mean["targets"][0]["epistemic"]), 0.0);
@@ -156,6 +236,7 @@ fn an_autoencoder_knows_what_it_was_trained_on() {
     let (low, high) = (number(&found["auroc_interval"][0]), number(&found["auroc_interval"][1]));
     assert!(low <= auroc && auroc <= high && auroc > 0.6, "{evaluation}");
     assert!(ok(&["inspect", &model]).contains("normal examples"));
+    reported_anomalies(&dir, &model, &evaluation);
     let calibrated = ok(&["calibrate", &model, "--data", "digits#!8,9", "-k", "4"]);
     assert!(calibrated.contains("4 samples"), "{calibrated}");
     assert_eq!(json(&eval)["sampled_as_calibrated"], false);

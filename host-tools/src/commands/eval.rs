@@ -4,15 +4,19 @@ use super::common::{
     DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_ood, load_split, load_split_of,
     print_result, read_artifact,
 };
+use crate::data::Dataset;
 use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
-use crate::evaluate::{self, ByScore, Evaluation, Promises, evaluate_anomaly, evaluate_regression, outcomes};
+use crate::evaluate::{
+    self, AnomalyEvaluation, ByScore, Evaluation, Outcome, Promises, RegressionEvaluation, anomaly_errors,
+    anomaly_of, outcomes, regression_of, require_targets,
+};
 use crate::logs::{evaluate_logs, write_log};
 use crate::report::{self, Report, Subject};
 use clap::Args;
+use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use stf_bnn::Model;
 use stf_bnn::artifact::Task;
 
 /// Kinds of shift.
@@ -25,7 +29,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     what: EvaluationArgs,
     /// Write a report for people, one HTML page, to this file too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "log")]
     report: Option<PathBuf>,
     /// With --report: write its figures as JSON and its plots as SVG files into this folder
     #[arg(long, value_name = "DIR", requires = "report")]
@@ -83,13 +87,6 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         let evaluation = evaluate_logs(&args.what.log, args.what.by.as_deref())?;
         return print_result(args.json, &evaluation, ToString::to_string);
     }
-    let (path, spec) = args.what.named()?;
-    let bytes = read_artifact(path)?;
-    let model = check_artifact(path, &bytes)?;
-    if let Task::Gaussian(_) | Task::Reconstruction(_) = model.manifest().task {
-        args.what.refuse(args.report.is_some(), "--report")?;
-        return args.what.without_classes(&model, spec, args.json);
-    }
     let (evaluation, report) = args.what.evaluate(args.report.is_some())?;
     if let (Some(report), Some(page)) = (report, &args.report) {
         report.write_page(page)?;
@@ -97,7 +94,26 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             report.write_files(folder)?;
         }
     }
-    print_result(args.json, &evaluation, text)
+    print_result(args.json, &evaluation, Evaluated::text)
+}
+
+/// An evaluation, by what the network is for.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Evaluated {
+    Classes(Box<Evaluation>),
+    Targets(RegressionEvaluation),
+    Anomalies(AnomalyEvaluation),
+}
+
+impl Evaluated {
+    fn text(&self) -> String {
+        match self {
+            Self::Classes(evaluation) => text(evaluation),
+            Self::Targets(evaluation) => evaluation.to_string(),
+            Self::Anomalies(evaluation) => evaluation.to_string(),
+        }
+    }
 }
 
 impl EvaluationArgs {
@@ -109,7 +125,7 @@ impl EvaluationArgs {
         }
     }
 
-    /// Options that a model of another task than classification has no use for.
+    /// Options that a model of another task has no use for.
     fn refuse(&self, given: bool, options: &str) -> Result<()> {
         if !given {
             return Ok(());
@@ -117,49 +133,77 @@ impl EvaluationArgs {
         Err(Error::invalid("options", options, "a classifier"))
     }
 
-    /// Evaluates a regression or an autoencoder.
-    fn without_classes(&self, model: &Model<'_>, spec: &str, json: bool) -> Result<()> {
-        self.refuse(self.corruptions || !self.corrupt.is_empty(), "--corrupt")?;
-        let (seed, config) = (model.manifest().provenance.seed, self.samples.config());
-        let data = load_split_of(content_of(model), spec, self.split, seed, &self.data_dir, self.limit)?;
-        if let Task::Reconstruction(_) = model.manifest().task {
-            self.refuse(self.log_out.is_some(), "--log-out")?;
-            let load = |spec: &String| load_ood(spec, &self.data_dir, self.limit);
-            let ood = self.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
-            let evaluation = evaluate_anomaly(model, &data, &ood, &config)?;
-            return print_result(json, &evaluation, ToString::to_string);
-        }
-        self.refuse(!self.ood.is_empty(), "--ood")?;
-        if let Some(log) = &self.log_out {
-            write_log(log, Some(model), &data, &outcomes(model, &data, &config)?)?;
-        }
-        let evaluation = evaluate_regression(model, &data, &config)?;
-        print_result(json, &evaluation, ToString::to_string)
-    }
-
     /// Evaluates, and collects a report of it if one is wanted.
     ///
     /// # Errors
     /// As [`run`].
-    pub(super) fn evaluate(&self, reported: bool) -> Result<(Evaluation, Option<Report>)> {
+    pub(super) fn evaluate(&self, reported: bool) -> Result<(Evaluated, Option<Report>)> {
         let (path, spec) = self.named()?;
         let bytes = read_artifact(path)?;
         let model = check_artifact(path, &bytes)?;
-        let seed = model.manifest().provenance.seed;
-        let data = load_split(spec, self.split, seed, &self.data_dir, self.limit)?;
-        let load = |spec: &String| load_ood(spec, &self.data_dir, self.limit);
-        let ood = self.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
-        let shifts = if self.corruptions { Corruption::all().collect() } else { self.corrupt.clone() };
-        let config = self.samples.config();
-        let predictions = evaluate::predict(&model, &data, &ood, &config)?;
-        if let Some(log) = &self.log_out {
-            write_log(log, Some(&model), &data, &predictions.inside)?;
-        }
-        let evaluation = evaluate::of_predictions(&model, &data, &ood, &predictions, &shifts, &config)?;
+        let (seed, config) = (model.manifest().provenance.seed, self.samples.config());
+        let load = || load_split_of(content_of(&model), spec, self.split, seed, &self.data_dir, self.limit);
+        let (data, ood) = match model.manifest().task {
+            Task::Classification | Task::Regression => {
+                (load_split(spec, self.split, seed, &self.data_dir, self.limit)?, self.load_others()?)
+            }
+            Task::Gaussian(_) => {
+                self.refuse(self.corruptions || !self.corrupt.is_empty(), "--corrupt")?;
+                self.refuse(!self.ood.is_empty(), "--ood")?;
+                (load()?, Vec::new())
+            }
+            Task::Reconstruction(_) => {
+                self.refuse(self.corruptions || !self.corrupt.is_empty(), "--corrupt")?;
+                self.refuse(self.log_out.is_some(), "--log-out")?;
+                (load()?, self.load_others()?)
+            }
+        };
         let subject = Subject { model: &model, file: &bytes, data: &data, ood: &ood, config: &config };
-        let report = reported.then(|| report::classifier(&subject, &evaluation, &predictions)).transpose()?;
-        Ok((evaluation, report))
+        match model.manifest().task {
+            Task::Classification | Task::Regression => self.classes(&subject, reported),
+            Task::Gaussian(_) => self.targets(&subject, reported),
+            Task::Reconstruction(_) => anomalies(&subject, reported),
+        }
     }
+
+    fn load_others(&self) -> Result<Vec<Dataset>> {
+        self.ood.iter().map(|spec| load_ood(spec, &self.data_dir, self.limit)).collect()
+    }
+
+    fn write_log(&self, subject: &Subject<'_>, outcomes: &[Outcome]) -> Result<()> {
+        match &self.log_out {
+            Some(log) => write_log(log, Some(subject.model), subject.data, outcomes),
+            None => Ok(()),
+        }
+    }
+
+    fn classes(&self, subject: &Subject<'_>, reported: bool) -> Result<(Evaluated, Option<Report>)> {
+        let &Subject { model, data, ood, config, .. } = subject;
+        let shifts = if self.corruptions { Corruption::all().collect() } else { self.corrupt.clone() };
+        let predictions = evaluate::predict(model, data, ood, config)?;
+        self.write_log(subject, &predictions.inside)?;
+        let evaluation = evaluate::of_predictions(model, data, ood, &predictions, &shifts, config)?;
+        let report = reported.then(|| report::classifier(subject, &evaluation, &predictions)).transpose()?;
+        Ok((Evaluated::Classes(Box::new(evaluation)), report))
+    }
+
+    fn targets(&self, subject: &Subject<'_>, reported: bool) -> Result<(Evaluated, Option<Report>)> {
+        let &Subject { model, data, config, .. } = subject;
+        require_targets(model, data)?;
+        let found = outcomes(model, data, config)?;
+        self.write_log(subject, &found)?;
+        let evaluation = regression_of(model, data, &found, config)?;
+        let report = reported.then(|| report::regression(subject, &evaluation, &found)).transpose()?;
+        Ok((Evaluated::Targets(evaluation), report))
+    }
+}
+
+fn anomalies(subject: &Subject<'_>, reported: bool) -> Result<(Evaluated, Option<Report>)> {
+    let &Subject { model, data, ood, config, .. } = subject;
+    let errors = anomaly_errors(model, data, ood, config)?;
+    let evaluation = anomaly_of(model, data, ood, &errors, config);
+    let report = reported.then(|| report::anomaly(subject, &evaluation, &errors)).transpose()?;
+    Ok((Evaluated::Anomalies(evaluation), report))
 }
 
 /// The figures in words, for a reader.

@@ -62,6 +62,32 @@ pub struct AnomalyEntry {
     pub alarms: Vec<AlarmRow>,
 }
 
+/// Reconstruction errors of everything that an evaluation needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnomalyErrors {
+    /// Of the evaluated data.
+    pub inside: Vec<f32>,
+    /// Passes that these took.
+    pub passes: u64,
+    /// Of each other set.
+    pub outside: Vec<Vec<f32>>,
+}
+
+/// Predicts the evaluated data and each set in `others`.
+///
+/// # Errors
+/// If the model is no autoencoder, a set is empty, or shapes differ.
+pub fn anomaly_errors(
+    model: &Model<'_>,
+    data: &Dataset,
+    others: &[Dataset],
+    config: &Config,
+) -> Result<AnomalyErrors> {
+    let (inside, passes) = errors(model, data, config)?;
+    let outside = others.iter().map(|set| Ok(errors(model, set, config)?.0)).collect::<Result<_>>()?;
+    Ok(AnomalyErrors { inside, passes, outside })
+}
+
 /// Evaluates an autoencoder on data, and its detection of each set in `others`.
 ///
 /// # Errors
@@ -72,31 +98,40 @@ pub fn evaluate_anomaly(
     others: &[Dataset],
     config: &Config,
 ) -> Result<AnomalyEvaluation> {
+    Ok(anomaly_of(model, data, others, &anomaly_errors(model, data, others, config)?, config))
+}
+
+/// The evaluation of errors of the same data that [`anomaly_errors`] found.
+#[must_use]
+pub fn anomaly_of(
+    model: &Model<'_>,
+    data: &Dataset,
+    others: &[Dataset],
+    errors: &AnomalyErrors,
+    config: &Config,
+) -> AnomalyEvaluation {
     let detector = AnomalyDetector::new(model);
-    let (inside, passes) = errors(model, data, config)?;
+    let (inside, n) = (&errors.inside, errors.inside.len());
     let policy = SamplingPolicy::of(model, config);
-    let entry = |set: &Dataset| -> Result<AnomalyEntry> {
-        let (outside, _) = errors(model, set, config)?;
-        Ok(AnomalyEntry {
-            data: set.name.clone(),
-            n: outside.len(),
-            auroc: auroc(&mut labelled(&inside, &outside)),
-            auroc_interval: auroc_interval(&inside, &outside),
-            alarms: alarms(detector.as_ref(), &outside),
-        })
+    let entry = |(set, outside): (&Dataset, &Vec<f32>)| AnomalyEntry {
+        data: set.name.clone(),
+        n: outside.len(),
+        auroc: auroc(&mut labelled(inside, outside)),
+        auroc_interval: auroc_interval(inside, outside),
+        alarms: alarms(detector.as_ref(), outside),
     };
-    Ok(AnomalyEvaluation {
+    AnomalyEvaluation {
         model: model.manifest().name.to_string(),
         data: data.name.clone(),
-        n: inside.len(),
+        n,
         num_samples: config.samples.most(model),
-        mean_passes: passes as f64 / inside.len() as f64,
+        mean_passes: errors.passes as f64 / n as f64,
         seed: config.seed,
-        mean_error: inside.iter().map(|&error| f64::from(error)).sum::<f64>() / inside.len() as f64,
+        mean_error: inside.iter().map(|&error| f64::from(error)).sum::<f64>() / n as f64,
         sampled_as_calibrated: detector.map(|detector| detector.fact().policy.covers_policy(&policy)),
-        alarms: alarms(detector.as_ref(), &inside),
-        ood: others.iter().map(entry).collect::<Result<_>>()?,
-    })
+        alarms: alarms(detector.as_ref(), inside),
+        ood: others.iter().zip(&errors.outside).map(entry).collect(),
+    }
 }
 
 /// Reconstruction errors of all examples, and the passes that they took.

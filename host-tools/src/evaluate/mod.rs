@@ -8,13 +8,16 @@ mod outcomes;
 mod promises;
 mod regression;
 
-pub use anomaly::{AlarmRow, AnomalyEntry, AnomalyEvaluation, errors, evaluate_anomaly};
+pub use anomaly::{
+    AlarmRow, AnomalyEntry, AnomalyErrors, AnomalyEvaluation, LEVELS, anomaly_errors, anomaly_of, errors,
+    evaluate_anomaly,
+};
 pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
 pub use figures::{Details, Intervals, ReliabilityBin, details};
 pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
 pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
 pub use regression::{
-    IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, require_targets,
+    IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, regression_of, require_targets,
 };
 
 use crate::data::Dataset;

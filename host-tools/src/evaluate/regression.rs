@@ -72,10 +72,23 @@ pub fn evaluate_regression(
     config: &Config,
 ) -> Result<RegressionEvaluation> {
     require_targets(model, data)?;
-    let found = outcomes(model, data, config)?;
+    regression_of(model, data, &outcomes(model, data, config)?, config)
+}
+
+/// The evaluation of predictions of the same data that [`outcomes`] made.
+///
+/// # Errors
+/// As [`evaluate_regression`].
+pub fn regression_of(
+    model: &Model<'_>,
+    data: &Dataset,
+    found: &[Outcome],
+    config: &Config,
+) -> Result<RegressionEvaluation> {
+    require_targets(model, data)?;
     let intervals = PredictionIntervals::new(model);
     let targets = (0..data.targets.len())
-        .map(|t| target_figures(model, intervals.as_ref(), &found, data, t))
+        .map(|t| target_figures(model, intervals.as_ref(), found, data, t))
         .collect::<Result<Vec<_>>>()?;
     let policy = SamplingPolicy::of(model, config);
     Ok(RegressionEvaluation {

@@ -1,7 +1,8 @@
 //! Element-wise functions and their derivatives.
 
+use crate::normal::{cdf, erf};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::f64::consts::PI;
 
 /// An element-wise function.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ fn gelu(x: f32) -> f32 {
     if x == f32::NEG_INFINITY {
         return 0.0;
     }
-    (f64::from(x) * normal_cdf(f64::from(x))) as f32
+    (f64::from(x) * cdf(f64::from(x))) as f32
 }
 
 fn gelu_derivative(x: f32) -> f32 {
@@ -181,28 +182,7 @@ fn gelu_derivative(x: f32) -> f32 {
     }
     let x = f64::from(x);
     let density = (-0.5 * x * x).exp() / (2.0 * PI).sqrt();
-    (normal_cdf(x) + x * density) as f32
-}
-
-/// Distribution function of the standard normal, within 1e-15.
-fn normal_cdf(x: f64) -> f64 {
-    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
-}
-
-/// The error function by `2/sqrt(pi) * exp(-x^2) * sum of 2^n x^(2n+1) / (2n+1)!!` (Abramowitz and
-/// Stegun 7.1.6): all terms have one sign, so nothing cancels.
-fn erf(x: f64) -> f64 {
-    if x.abs() > 6.0 {
-        // 1 - erf(6) is 2e-17: less than half a step of f64.
-        return x.signum();
-    }
-    let (mut term, mut sum, mut n) = (x, x, 1.0);
-    while term.abs() > 1e-17 * sum.abs() {
-        term *= 2.0 * x * x / (2.0 * n + 1.0);
-        sum += term;
-        n += 1.0;
-    }
-    2.0 / PI.sqrt() * (-x * x).exp() * sum
+    (cdf(x) + x * density) as f32
 }
 
 #[cfg(test)]

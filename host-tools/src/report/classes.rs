@@ -1,6 +1,6 @@
 //! Figures of each class.
 
-use super::classifier::Subject;
+use super::subject::Subject;
 use super::text::{count, four, hundredths, or_dash};
 use super::{Block, Section, Table};
 use crate::evaluate::Predictions;

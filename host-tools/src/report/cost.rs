@@ -1,12 +1,13 @@
 //! What more samples cost and what they buy, and where the time goes.
 
-use super::classifier::Subject;
 use super::plot::{Axis, Mark, Plot};
-use super::text::{bytes, count, four, hundredths};
+use super::subject::Subject;
+use super::text::{bytes, count, four, hundredths, significant};
 use super::{Block, Section, Table};
 use crate::bench::{self, Setting};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::evaluate::{metrics, outcomes};
+use crate::evaluate::{Outcome, outcomes};
 use serde::Serialize;
 use std::time::Duration;
 use stf_bnn::kernels::Kernels;
@@ -42,16 +43,69 @@ pub struct Cost {
 pub struct CostRow {
     /// Samples; 0 for one pass without noise.
     pub num_samples: u16,
-    /// Share of correct classes.
-    pub accuracy: f64,
-    /// Nats.
-    pub nll: f64,
-    /// 15 equal-width bins.
-    pub ece: f64,
+    /// What the predictions are worth.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// Microseconds of a prediction on one core of this machine, median.
     pub median_us: f64,
     /// Memory of a predictor with the reference kernels, which need as much as any device does, bytes.
     pub workspace_bytes: usize,
+}
+
+/// What predictions are worth, by what the network is for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Quality {
+    /// Of a classifier.
+    Classes {
+        /// Share of correct classes.
+        accuracy: f64,
+        /// Nats.
+        nll: f64,
+        /// 15 equal-width bins.
+        ece: f64,
+    },
+    /// Of a regression.
+    Targets {
+        /// Nats, summed over targets.
+        nll: f64,
+    },
+    /// Of an autoencoder.
+    Reconstruction {
+        /// Mean reconstruction error.
+        mean_error: f64,
+    },
+}
+
+impl Quality {
+    /// Titles and texts of its figures.
+    fn columns(&self) -> Vec<(&'static str, String)> {
+        match *self {
+            Self::Classes { accuracy, nll, ece } => {
+                vec![("accuracy, %", hundredths(accuracy)), ("NLL", four(nll)), ("ECE", four(ece))]
+            }
+            Self::Targets { nll } => vec![("NLL", four(nll))],
+            Self::Reconstruction { mean_error } => vec![("mean error", significant(mean_error))],
+        }
+    }
+
+    /// Id of its plot.
+    fn id(&self) -> &'static str {
+        match self {
+            Self::Classes { .. } | Self::Targets { .. } => "cost-nll",
+            Self::Reconstruction { .. } => "cost-error",
+        }
+    }
+
+    /// The figure that is plotted: its name in words, on the axis, and its value.
+    fn plotted(&self) -> (&'static str, &'static str, f64) {
+        match *self {
+            Self::Classes { nll, .. } | Self::Targets { nll } => ("NLL", "NLL, nats", nll),
+            Self::Reconstruction { mean_error } => {
+                ("Reconstruction error", "mean reconstruction error", mean_error)
+            }
+        }
+    }
 }
 
 /// One layer.
@@ -67,11 +121,14 @@ pub struct LayerRow {
     pub median_us: f64,
 }
 
-/// Predicts and times.
+/// Predicts and times; `judge` says what predictions of some of the data are worth.
 ///
 /// # Errors
-/// If the data cannot be read.
-pub fn collect(subject: &Subject<'_>) -> Result<Cost> {
+/// If the data cannot be read, or their predictions not be judged.
+pub fn collect(
+    subject: &Subject<'_>,
+    judge: &impl Fn(&Dataset, &[Outcome]) -> Result<Quality>,
+) -> Result<Cost> {
     let (model, data) = (subject.model, subject.data);
     let some = data.select(&(0..data.len().min(EXAMPLES)).collect::<Vec<_>>())?;
     let inputs = bench::inputs_of(model, data)?;
@@ -83,12 +140,9 @@ pub fn collect(subject: &Subject<'_>) -> Result<Cost> {
         .collect();
     let timings = bench::predictions(model, &inputs, &settings, EACH)?;
     let row = |(setting, (timing, _)): (&Setting, (bench::Timing, f64))| {
-        let found = metrics(&outcomes(model, &some, &setting.config())?, &some);
         Ok(CostRow {
             num_samples: if let Samples::MonteCarlo(samples) = setting.config.samples { samples } else { 0 },
-            accuracy: found.accuracy(),
-            nll: found.nll(),
-            ece: found.ece(),
+            quality: judge(&some, &outcomes(model, &some, &setting.config())?)?,
             median_us: timing.median_us,
             workspace_bytes: device_workspace_bytes(model, &setting.config)?,
         })
@@ -140,16 +194,14 @@ pub fn section(cost: &Cost) -> Section {
 
 fn samples_table(cost: &Cost) -> Table {
     let row = |row: &CostRow| {
-        vec![
-            if row.num_samples == 0 { "mean".into() } else { row.num_samples.to_string() },
-            hundredths(row.accuracy),
-            four(row.nll),
-            four(row.ece),
-            count(format!("{:.0}", row.median_us)),
-            bytes(row.workspace_bytes as u64),
-        ]
+        let samples = if row.num_samples == 0 { "mean".into() } else { row.num_samples.to_string() };
+        let quality = row.quality.columns().into_iter().map(|(_, text)| text);
+        let rest = [count(format!("{:.0}", row.median_us)), bytes(row.workspace_bytes as u64)];
+        [samples].into_iter().chain(quality).chain(rest).collect()
     };
-    let head = ["samples", "accuracy, %", "NLL", "ECE", "µs", "workspace"];
+    let quality = cost.samples.first().map(|row| row.quality.columns()).unwrap_or_default();
+    let quality = quality.iter().map(|(title, _)| *title);
+    let head: Vec<&str> = ["samples"].into_iter().chain(quality).chain(["µs", "workspace"]).collect();
     Table::new("Cost by number of samples", &head, cost.samples.iter().map(row).collect())
 }
 
@@ -184,16 +236,18 @@ fn at(row: &CostRow) -> f64 {
 }
 
 fn quality_plot(cost: &Cost) -> Plot {
+    let value = |row: &CostRow| row.quality.plotted().2;
+    let (name, axis, _) = cost.samples.first().map_or(("", "", 0.0), |row| row.quality.plotted());
     let mean = cost.samples.iter().find(|row| row.num_samples == 0);
-    let points: Vec<_> = drawn(cost).map(|row| (at(row), row.nll, row.nll, row.nll)).collect();
+    let points: Vec<_> = drawn(cost).map(|row| (at(row), value(row), value(row), value(row))).collect();
     let x = samples_axis(cost);
-    let level = mean.map(|row| vec![(x.min, row.nll), (x.max, row.nll)]).unwrap_or_default();
-    let words = |row: &CostRow| format!("{} samples {:.4}", row.num_samples, row.nll);
+    let level = mean.map(|row| vec![(x.min, value(row)), (x.max, value(row))]).unwrap_or_default();
+    let words = |row: &CostRow| format!("{} samples {}", row.num_samples, significant(value(row)));
     Plot {
-        id: "cost-nll".into(),
-        title: "NLL against the number of samples".into(),
+        id: cost.samples.first().map_or("cost-nll", |row| row.quality.id()).into(),
+        title: format!("{name} against the number of samples"),
         description: format!("{}.", drawn(cost).map(words).collect::<Vec<_>>().join(", ")),
-        y: Axis::around("NLL, nats", cost.samples.iter().map(|row| row.nll)),
+        y: Axis::around(axis, cost.samples.iter().map(value)),
         x,
         marks: vec![
             Mark::Rule { points: level, name: "one pass without noise".into() },

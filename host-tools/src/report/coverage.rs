@@ -3,8 +3,8 @@
 //! Two things are shown: what the artifact's own thresholds do on these data, and curves over many alphas,
 //! for which thresholds are fitted anew on one half of the data and judged on the other.
 
-use super::classifier::Subject;
 use super::plot::{Axis, Mark, Plot};
+use super::subject::Subject;
 use super::text::{count, hundredths, percent};
 use super::{Block, Section, Table};
 use crate::binomial;

@@ -1,8 +1,8 @@
 //! The drift monitor at work: its evidence over a stream of the network's own data that another kind of
 //! data then follows.
 
-use super::classifier::Subject;
 use super::plot::{Axis, Mark, Plot, powers_of_ten};
+use super::subject::Subject;
 use super::text::{or_dash, several};
 use super::{Block, Section, Table};
 use crate::data::corrupt::{Corruption, Kind};

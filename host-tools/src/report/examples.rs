@@ -1,6 +1,6 @@
 //! The most and the least certain predictions, as pictures.
 
-use super::classifier::Subject;
+use super::subject::Subject;
 use super::text::percent;
 use super::{Block, Card, Section, picture};
 use crate::error::Result;

@@ -2,8 +2,11 @@
 //! as JSON.
 //!
 //! A [`Report`] is a list of sections of a few kinds of blocks. What a section says is decided in a file
-//! of its own; [`classifier`] puts them together. `page` and `svg` know nothing of networks.
+//! of its own; [`classifier`], [`regression`] and [`anomaly`] put them together. `page` and `svg` know nothing of networks.
 
+mod anomaly;
+mod anomaly_figures;
+mod anomaly_plots;
 mod classes;
 mod classifier;
 mod cost;
@@ -12,17 +15,25 @@ mod drift;
 mod examples;
 mod memory;
 mod page;
+mod parts;
 mod picture;
 pub mod plot;
 mod provenance;
 mod quality;
+mod regression;
 mod style;
+mod subject;
 mod svg;
+mod target_plots;
+mod targets;
 mod text;
 mod uncertainty;
 
-pub use classifier::{Subject, classifier};
+pub use anomaly::anomaly;
+pub use classifier::classifier;
 pub use memory::{MemoryMap, Place, memory_map};
+pub use regression::regression;
+pub use subject::Subject;
 
 use crate::error::{Error, Result};
 use crate::files::write_atomic;

@@ -1,7 +1,7 @@
 //! What the artifact is and where it came from.
 
-use super::classifier::Subject;
 use super::cost::device_workspace_bytes;
+use super::subject::Subject;
 use super::text::{bytes, count, or_dash};
 use super::{Block, Section, Table};
 use crate::error::Result;

@@ -1,9 +1,9 @@
 //! Whether confidence is what it says: key figures, reliability, and risk when the least certain are left
 //! out.
 
-use super::classifier::Subject;
 use super::plot::{Axis, Mark, Plot};
 use super::provenance::Artifact;
+use super::subject::Subject;
 use super::text::{between, bytes, four, percent};
 use super::{Block, Section};
 use crate::binomial;

@@ -17,6 +17,16 @@ pub fn four(value: f64) -> String {
     format!("{value:.4}")
 }
 
+/// About four significant digits, whatever the size: for values in the user's units.
+pub fn significant(value: f64) -> String {
+    let power = value.abs().log10().floor();
+    let usual = (-4.0..7.0).contains(&power) || value == 0.0;
+    match usual {
+        true => format!("{value:.*}", (3.0 - power).clamp(0.0, 7.0) as usize),
+        false => format!("{value:.3e}"),
+    }
+}
+
 /// `text` of a value, or a dash where there is none.
 pub fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "–".into(), text)

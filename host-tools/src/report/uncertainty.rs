@@ -1,7 +1,7 @@
 //! How uncertainty tells other data from the network's own.
 
-use super::classifier::Subject;
 use super::plot::{Axis, Mark, Plot};
+use super::subject::Subject;
 use super::text::{count, four, hundredths, or_dash};
 use super::{Block, Section, Table};
 use crate::evaluate::{ByScore, Evaluation, Outcome, Predictions};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use stf_bnn::uncertainty::Score;
 
 /// Bars of a histogram.
-const BARS: usize = 30;
+pub(super) const BARS: usize = 30;
 
 /// Histogram of one score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -58,8 +58,8 @@ fn values(outcomes: &[Outcome], score: Score) -> Vec<f64> {
     outcomes.iter().filter_map(|o| o.classification.as_ref()).map(|c| f64::from(score.of(c))).collect()
 }
 
-/// Share of the values, which are not negative, in each of the bars from 0 to `max`.
-fn shares(values: &[f64], max: f64) -> Vec<f64> {
+/// Share of the values, which are not negative, in each of the bars from 0 to `max`; the last holds those above.
+pub(super) fn shares(values: &[f64], max: f64) -> Vec<f64> {
     let mut bars = vec![0_usize; BARS];
     for value in values {
         bars[((value / max * BARS as f64) as usize).min(BARS - 1)] += 1;
