@@ -32,9 +32,11 @@ fn a_log_of_a_classifier_gives_its_figures() {
     assert!(fails(&["eval", "--log", &model]).contains("kind of log"));
     assert_eq!(command::run(&["eval", "--json"]).status.code(), Some(2), "neither a model nor a log");
     let page = at("page.html");
-    let refused = command::run(&["eval", "--log", &log, "--report", &page]);
-    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(2) && message.contains("--report"), "{message}");
+    for option in [["--report", &page], ["--ood", "digits"], ["--limit", "3"], ["--corrupt", "blur:3"]] {
+        let refused = command::run(&[&["eval", "--log", &log][..], &option].concat());
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && message.contains(option[0]), "{message}");
+    }
     assert!(!Path::new(&page).exists(), "what would not be written is refused, not passed over");
 }
 

@@ -1,5 +1,5 @@
-//! Reports in a real browser: `stf report` on a network trained here, opened in Chromium on wide and narrow
-//! screens, light and dark, and printed.
+//! Reports in a real browser: `stf report` on a classifier, a regression and an autoencoder trained here, opened
+//! in Chromium on wide and narrow screens, light and dark, and printed.
 
 use crate::cross::{cargo, output, root, run as run_command, target_dir};
 use std::path::{Path, PathBuf};
@@ -29,36 +29,53 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     };
     let folder = target_dir().join("report-test");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let stf = host_tool()?;
-    let (model, data, ood) = match arguments {
-        [] => (digits(&stf, &folder)?, "digits".to_string(), vec!["digits".to_string()]),
-        [model, data, ood @ ..] => (model.into(), data.clone(), ood.to_vec()),
+    let subjects = match arguments {
+        [] => vec![classifier(&stf, &folder)?, regression(&stf, &folder)?, autoencoder(&stf, &folder)?],
+        [model, data, ood @ ..] => {
+            let folder = made(folder.join("given"))?;
+            let ood = ood.iter().flat_map(|set| ["--ood".to_string(), set.clone()]).collect();
+            vec![Subject { folder, model: model.into(), data: data.clone(), more: ood }]
+        }
         [_] => return Err("expected MODEL DATA [OOD...]".into()),
     };
-    let page = folder.join("report.html");
-    let mut report = Command::new(&stf);
-    report
-        .arg("report")
-        .arg(&model)
-        .args(["--data", &data, "--corrupt", "noise:3", "--json", "--out"])
-        .arg(&page);
-    ood.iter().for_each(|set| {
-        report.args(["--ood", set]);
-    });
-    let json = output(report.arg("--files").arg(folder.join("files")))?;
-    let plots = plot_ids(&String::from_utf8_lossy(&json))?;
-    for (name, width, dark) in SCREENS {
-        look(&browser, &page, name, width, dark, &plots)?;
+    for subject in &subjects {
+        let (page, plots) = report(&stf, subject)?;
+        for (name, width, dark) in SCREENS {
+            look(&browser, &page, name, width, dark, &plots)?;
+        }
+        print(&browser, &page)?;
+        eprintln!(
+            "xtask report-test: {} plots on {} screens, pictures in {}",
+            plots.len(),
+            SCREENS.len(),
+            subject.folder.display()
+        );
     }
-    print(&browser, &page)?;
-    eprintln!(
-        "xtask report-test: {} plots on {} screens, pictures in {}",
-        plots.len(),
-        SCREENS.len(),
-        folder.display()
-    );
     Ok(())
+}
+
+/// What a page is about, and the folder of its pictures.
+struct Subject {
+    folder: PathBuf,
+    model: PathBuf,
+    data: String,
+    /// Further arguments of `stf report`.
+    more: Vec<String>,
+}
+
+/// The page, and the ids of its plots.
+fn report(stf: &Path, subject: &Subject) -> Result<(PathBuf, Vec<String>), String> {
+    let page = subject.folder.join("report.html");
+    let mut command = Command::new(stf);
+    command.arg("report").arg(&subject.model).args(["--data", &subject.data, "--json", "--out"]).arg(&page);
+    let json = output(command.args(&subject.more).arg("--files").arg(subject.folder.join("files")))?;
+    Ok((page, plot_ids(&String::from_utf8_lossy(&json))?))
+}
+
+fn made(folder: PathBuf) -> Result<PathBuf, String> {
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 fn browser() -> Option<PathBuf> {
@@ -73,25 +90,59 @@ fn host_tool() -> Result<PathBuf, String> {
     Ok(target_dir().join("debug/stf"))
 }
 
-/// An artifact of a short run on the digits that the tool carries.
-fn digits(stf: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let (trained, model) = (folder.join("run"), folder.join("digits.stf"));
-    let mut train = Command::new(stf);
-    train.args([
-        "train",
-        "--arch",
-        "lenet5",
-        "--data",
-        "digits",
-        "--epochs",
-        "15",
-        "--bayes-epochs",
-        "3",
-        "--force",
-    ]);
-    run_command(train.arg("--out").arg(&trained))?;
+/// An artifact of a short run.
+fn trained(stf: &Path, folder: &Path, train: &[&str]) -> Result<PathBuf, String> {
+    let (trained, model) = (folder.join("run"), folder.join("model.stf"));
+    run_command(Command::new(stf).arg("train").args(train).args(["--force", "--out"]).arg(&trained))?;
     run_command(Command::new(stf).arg("export").arg(&trained).arg("--out").arg(&model))?;
     Ok(model)
+}
+
+/// Of the digits that the tool carries; other digits are the same ones again.
+fn classifier(stf: &Path, folder: &Path) -> Result<Subject, String> {
+    let folder = made(folder.join("classifier"))?;
+    let train = ["--arch", "lenet5", "--data", "digits", "--epochs", "15", "--bayes-epochs", "3"];
+    let model = trained(stf, &folder, &train)?;
+    let more = ["--ood", "digits", "--corrupt", "noise:3"].map(String::from).to_vec();
+    Ok(Subject { folder, model, data: "digits".into(), more })
+}
+
+/// Of a made-up sensor with two targets.
+fn regression(stf: &Path, folder: &Path) -> Result<Subject, String> {
+    let folder = made(folder.join("regression"))?;
+    let table = folder.join("sensor.csv");
+    std::fs::write(&table, sensor(4000)).map_err(|error| format!("{}: {error}", table.display()))?;
+    let data = format!("{}:flow,pressure", table.display());
+    let task = ["--task", "regression", "--arch", "mlp-small", "--data", &data];
+    let model = trained(stf, &folder, &[&task[..], &["--epochs", "20", "--bayes-epochs", "4"]].concat())?;
+    Ok(Subject { folder, model, data, more: Vec::new() })
+}
+
+/// Rows of which the noise grows with the first input.
+fn sensor(rows: usize) -> String {
+    let mut state = 1_u64;
+    let mut unit = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1_u64 << 24) as f64
+    };
+    let mut text = "a,b,flow,pressure\n".to_string();
+    for _ in 0..rows {
+        let (a, b) = (unit(), unit());
+        let mut normal = || (0..12).map(|_| unit()).sum::<f64>() - 6.0;
+        let flow = 50.0 + 8.0 * (3.0 * a).sin() + 4.0 * b + (0.3 + 2.0 * a) * normal();
+        let pressure = 1013.0 + 20.0 * a * b + 3.0 * normal();
+        text += &format!("{a},{b},{flow},{pressure}\n");
+    }
+    text
+}
+
+/// Of the digits without eights and nines, which are the other data.
+fn autoencoder(stf: &Path, folder: &Path) -> Result<Subject, String> {
+    let (folder, data) = (made(folder.join("autoencoder"))?, "digits#!8,9");
+    let train = ["--arch", "autoencoder", "--data", data, "--epochs", "20", "--bayes-epochs", "2"];
+    let model = trained(stf, &folder, &train)?;
+    let more = ["--ood", "digits#8,9"].map(String::from).to_vec();
+    Ok(Subject { folder, model, data: data.into(), more })
 }
 
 /// The ids that `stf report --json` names.

@@ -49,7 +49,8 @@ pub(super) struct EvaluationArgs {
     #[arg(long, value_name = "NAME|PATH", required_unless_present = "log")]
     data: Option<String>,
     /// Evaluate predictions that devices logged instead, without the model: .csv or .jsonl files (docs/logs.md)
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["model", "data"])]
+    #[arg(long, value_name = "FILE", num_args = 1..,
+        conflicts_with_all = ["model", "data", "ood", "corrupt", "corruptions", "limit"])]
     log: Vec<PathBuf>,
     /// Figures of the log for each value of this column too
     #[arg(long, value_name = "COLUMN", requires = "log")]

@@ -33,6 +33,8 @@ const CONFIDENCE: f64 = 0.95;
 pub struct AnomalyFigures {
     /// Distribution of the reconstruction error.
     pub histogram: ErrorHistogram,
+    /// Normal examples that the alarms refer to; 0 without a reference.
+    pub reference_examples: u32,
     /// Alarms by alpha, the evaluated data first; none without a reference.
     pub alarms: Vec<AlarmCurve>,
     /// Detection of each other set.
@@ -124,6 +126,7 @@ pub fn collect(
     });
     AnomalyFigures {
         histogram: histogram(&sets, detector.and_then(|detector| alarm_from(&detector))),
+        reference_examples: detector.map_or(0, |detector| detector.fact().examples),
         alarms: detector.map_or(Vec::new(), |detector| {
             sets.iter()
                 .map(|(name, set)| AlarmCurve { data: name.clone(), points: alarm_curve(&detector, set) })

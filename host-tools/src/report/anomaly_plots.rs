@@ -5,7 +5,7 @@ use super::anomaly_figures::{
     bar_width,
 };
 use super::plot::{Axis, Mark, Plot};
-use super::text::{count, four, or_dash, percent, significant};
+use super::text::{count, four, or_dash, percent, several, significant};
 use super::uncertainty::Shares;
 use super::{Block, Card, Section, Table};
 use crate::evaluate::bootstrap::Interval;
@@ -116,9 +116,12 @@ fn table(evaluation: &AnomalyEvaluation) -> Table {
 pub fn alarms(evaluation: &AnomalyEvaluation, figures: &AnomalyFigures) -> Section {
     let mut blocks = Vec::new();
     if let Some((own, others)) = figures.alarms.split_first() {
-        let caption = "A normal input raises an alarm with probability alpha at most: if the evaluated data are normal, \
-            the line lies on the dashed one or below it, but for chance. Shaded: 95 % intervals (Clopper and Pearson).";
-        let mut plots = vec![(false_alarms(own), caption.to_string())];
+        let caption = format!(
+            "A normal input raises an alarm with probability alpha at most, on average over references: this one has {}, \
+             and its chance moves all of the line. Shaded: 95 % intervals (Clopper and Pearson) of these data alone.",
+            several(figures.reference_examples as usize, "normal example")
+        );
+        let mut plots = vec![(false_alarms(own), caption)];
         if !others.is_empty() {
             let caption = "How many of the other data's examples raise an alarm; the more, the better.";
             plots.push((found(others), caption.into()));

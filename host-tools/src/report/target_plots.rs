@@ -2,7 +2,7 @@
 
 use super::plot::{Axis, Mark, Plot};
 use super::targets::{AlphaRow, Judged, SigmaGroup, TargetReport};
-use super::text::{between, count, four, hundredths, or_dash, percent, significant};
+use super::text::{as_precise_as, between, count, four, hundredths, or_dash, percent, significant};
 use super::{Block, Section, Table};
 use crate::binomial;
 use crate::evaluate::{IntervalRow, RegressionEvaluation, TargetFigures};
@@ -270,8 +270,8 @@ pub fn unlikely(reports: &[TargetReport]) -> Section {
     let row = |report: &TargetReport, one: &Judged| {
         vec![
             format!("{}, example {}", report.target, one.index),
-            significant(one.observed),
-            significant(one.predicted),
+            as_precise_as(one.observed, one.sigma),
+            as_precise_as(one.predicted, one.sigma),
             significant(one.sigma),
             format!("{:+.2}", one.residual()),
         ]

@@ -12,7 +12,7 @@ use crate::normal;
 use serde::Serialize;
 
 /// Points of a scatter plot, at most.
-const SHOWN: usize = 400;
+const SHOWN: usize = 250;
 
 /// Bars of the PIT histogram, and groups of equal size by sigma; fewer where examples are few.
 const BARS: usize = 20;
@@ -259,7 +259,7 @@ mod tests {
             assert!(group.interval.0 < group.sigma && group.sigma < group.interval.1, "{group:?}");
         }
         assert!(found.r2.unwrap().abs() < 1e-3, "the mean of all is no better than itself: {:?}", found.r2);
-        assert_eq!((found.unlikely.len(), found.shown.len()), (UNLIKELY, 334));
+        assert_eq!((found.unlikely.len(), found.shown.len()), (UNLIKELY, 250));
         assert!(found.unlikely[0].residual().abs() >= found.unlikely[1].residual().abs());
     }
 
