@@ -14,6 +14,7 @@ mod golden;
 mod gpu;
 mod instructions;
 mod kill;
+mod logs;
 mod long_run;
 mod models;
 mod real;
@@ -87,6 +88,11 @@ const TASKS: &[Task] = &[
         "instructions",
         "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
         instructions::run_task,
+    ),
+    (
+        "logs-test",
+        "lints, documentation and tests of device-logs, which DataFusion makes a long build",
+        logs::run,
     ),
     (
         "report-test",
