@@ -1,12 +1,12 @@
 //! `stf compare`: STF-BNN beside other methods, on the user's data.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use crate::compare::{Comparison, Row, Seeded, Settings, Trials, UnitRecord, markdown, rows, write_json};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::progress::interrupt;
 use crate::train::methods::Method;
-use crate::train::{Stage1Config, Stage2Config};
+use crate::train::{Stage1Config, Stage2Config, require_device};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -71,6 +71,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
     #[command(flatten)]
+    device: TrainDeviceArg,
+    #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
     #[arg(long)]
@@ -91,6 +93,7 @@ struct Results {
 pub fn run(args: &CompareArgs) -> Result<()> {
     interrupt::install();
     let methods = methods(&args.methods)?;
+    require_device(args.device.device())?;
     let dir = args.data_dir.data_dir.as_deref();
     let mut settings = settings(args);
     let first = Seeded::load(&settings, dir, 0)?;
@@ -136,6 +139,7 @@ fn settings(args: &CompareArgs) -> Settings {
         corruption_examples: args.corruption_examples,
         train_examples: args.train_examples,
         test_examples: args.limit,
+        device: args.device.device(),
     }
 }
 
