@@ -49,7 +49,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     step_samples: u16,
     /// Temperatures of the posterior, the best of which on the calibration part of the first seed is taken
-    /// [default: 1, 20, 60 and the recipe's]
+    /// [default: 0.1, 1, 20 and the recipe's]
     #[arg(long, value_name = "T,T", value_delimiter = ',')]
     temperatures: Vec<f32>,
     /// The same for the fully Bayesian network from scratch
@@ -152,7 +152,7 @@ fn complete(args: &CompareArgs, settings: &mut Settings, first: &Seeded) -> Resu
     }
     settings.bayes_epochs = args.bayes_epochs.unwrap_or(recipe.epochs);
     if settings.temperatures.is_empty() {
-        settings.temperatures = vec![1.0, 20.0, 60.0];
+        settings.temperatures = vec![0.1, 1.0, 20.0];
         if !settings.temperatures.contains(&recipe.temperature) {
             settings.temperatures.push(recipe.temperature);
         }
