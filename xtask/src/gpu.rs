@@ -18,7 +18,7 @@ pub fn run(_: &[String]) -> Result<(), String> {
     let insist = [("STF_GPU_TEST", "1")];
     cargo(&format!("{args} --no-run"), &insist)?;
     let started = Instant::now();
-    cargo(&format!("{args} train::gpu -- --nocapture --test-threads 1"), &insist)?;
+    cargo(&format!("{args} gpu -- --nocapture --test-threads 1"), &insist)?;
     println!("gpu-test: passed in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -5,14 +5,13 @@ use super::Loss;
 use crate::data::Preprocessing;
 use crate::error::Result;
 use crate::train::methods::Net;
-use crate::train::{Executor, Gradients, Trainable};
+use crate::train::{Engine, Gradients, Trainable, engine};
 
 /// A network under attack.
-#[derive(Debug)]
 pub struct Target<'a> {
     net: &'a Net,
     preprocessing: &'a Preprocessing,
-    executor: Executor,
+    engine: Box<dyn Engine>,
     /// Nothing is trained: empty.
     nothing: Gradients,
     draws: usize,
@@ -34,7 +33,7 @@ impl<'a> Target<'a> {
     /// The mean over `draws` draws (or as many as the network has), `max_batch` examples at a time.
     ///
     /// # Errors
-    /// If the network has nothing to run.
+    /// If the network has nothing to run, or its device is not there.
     pub fn new(
         net: &'a Net,
         preprocessing: &'a Preprocessing,
@@ -44,7 +43,7 @@ impl<'a> Target<'a> {
         Ok(Self {
             net,
             preprocessing,
-            executor: Executor::for_training(&net.graph, max_batch, Trainable::Input)?,
+            engine: engine(&net.graph, max_batch, Trainable::Input, net.device)?,
             nothing: Gradients::zeros(&net.graph, Trainable::Input),
             draws: net.draws(draws),
             inputs: Vec::new(),
@@ -72,7 +71,7 @@ impl<'a> Target<'a> {
         let mut log_p = Vec::with_capacity(self.draws * n * classes);
         for draw in 0..self.draws {
             sampler.turn_to(draw);
-            let outputs = self.executor.forward(sampler.params(), &self.inputs, n, &sampler.pass(first))?;
+            let outputs = self.engine.forward(sampler.params(), &self.inputs, n, &sampler.pass(first))?;
             outputs.chunks_exact(classes).for_each(|logits| push_log_softmax(logits, &mut log_p));
         }
         let log_mean = log_mean(&log_p, self.draws);
@@ -89,10 +88,10 @@ impl<'a> Target<'a> {
                 sampler.turn_to(draw);
                 let (params, pass) = (sampler.params(), sampler.pass(first));
                 if self.draws > 1 {
-                    self.executor.forward(params, &self.inputs, n, &pass)?;
+                    self.engine.forward(params, &self.inputs, n, &pass)?;
                 }
-                self.executor.backward(params, &self.inputs, &d, n, &pass, &mut self.nothing)?;
-                gradient.iter_mut().zip(self.executor.input_gradient(n)?).for_each(|(sum, d)| *sum += d);
+                self.engine.backward(params, &self.inputs, &d, n, &pass, &mut self.nothing)?;
+                gradient.iter_mut().zip(self.engine.input_gradient(n)?).for_each(|(sum, d)| *sum += d);
             }
             let std = self.preprocessing.std.iter().cycle();
             gradient.iter_mut().zip(std).for_each(|(gradient, std)| *gradient /= std);

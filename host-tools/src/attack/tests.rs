@@ -2,6 +2,7 @@ use super::*;
 use crate::graph::dropout::with_dropout;
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
+use crate::train::Device;
 use crate::train::methods::Weights;
 use crate::train::testing::{Examples, conv_net, dense_net, numbers};
 use ndarray::ArrayD;
@@ -15,7 +16,7 @@ fn random_net(graph: Graph) -> Net {
         Posterior { node, log_var: ArrayD::from_elem(shape, -3.0) }
     };
     let posteriors = weighted.iter().map(posterior).collect();
-    Net { graph, weights: Weights::MeanField { params, posteriors } }
+    Net { graph, weights: Weights::MeanField { params, posteriors }, device: Device::Cpu }
 }
 
 fn preprocessing() -> Preprocessing {
@@ -26,7 +27,11 @@ fn preprocessing() -> Preprocessing {
 #[test]
 fn the_gradient_is_that_of_the_averaged_prediction() {
     let dropped = with_dropout(&conv_net(), 0.3).unwrap();
-    let dropout = Net { weights: Weights::Dropout(Params::initialise(&dropped, 4)), graph: dropped };
+    let dropout = Net {
+        weights: Weights::Dropout(Params::initialise(&dropped, 4)),
+        graph: dropped,
+        device: Device::Cpu,
+    };
     let (pre, labels) = (preprocessing(), [0, 2]);
     for net in [random_net(dense_net()), random_net(conv_net()), dropout] {
         let raw = numbers(2 * 72, 9);
@@ -140,7 +145,7 @@ fn attacks_are_those_of_art() {
         params
     };
     let members = golden["members"].as_array().unwrap().iter().map(member).collect();
-    let net = Net { graph: graph.clone(), weights: Weights::Ensemble(members) };
+    let net = Net { graph: graph.clone(), weights: Weights::Ensemble(members), device: Device::Cpu };
     let number = |name: &str| golden[name].as_f64().unwrap() as f32;
     let pre = Preprocessing {
         mean: vec![number("mean"); 2],

@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::methods::{Logits, Net, Weights, logits};
 use crate::train::variational::kl;
-use crate::train::{PriorMean, Purpose, Random, Stage2Config, stage1, stage2};
+use crate::train::{Device, PriorMean, Purpose, Random, Stage2Config, stage1, stage2};
 use serde::Serialize;
 
 /// What is bounded, and how surely.
@@ -121,9 +121,13 @@ pub fn bound(settings: &Settings, seeded: &Seeded, wish: Wish) -> Result<Bound> 
     let missing = || Error::invalid("first kernel", "none", "a tensor");
     let mu = state.params.nodes[node].weight.as_ref().ok_or_else(missing)?;
     let divergence = kl(mu, &state.posterior.log_var, &state.prior_mean, wish.prior_sigma);
-    let before = Net { graph: graph.clone(), weights: Weights::Plain(plain) };
+    let before = Net { graph: graph.clone(), weights: Weights::Plain(plain), device: Device::Cpu };
     let posteriors = vec![state.posterior.clone()];
-    let net = Net { graph: graph.clone(), weights: Weights::MeanField { params: state.params, posteriors } };
+    let net = Net {
+        graph: graph.clone(),
+        weights: Weights::MeanField { params: state.params, posteriors },
+        device: Device::Cpu,
+    };
 
     let draw = |net: &Net, set: &Dataset| logits(net, set, &preprocessing, wish.draws, *seed);
     let (on_second, on_test) = (draw(&net, &second)?, draw(&net, &splits.test)?);

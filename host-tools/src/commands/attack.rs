@@ -1,11 +1,12 @@
 //! `stf attack`: how easily small changes of the input fool the networks of a comparison.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use crate::attack::{Attack, Loss, Point, Settings, Stage, Subject, masked_gradients, worst};
 use crate::compare::{Comparison, Seeded, runtime_config, write_json};
 use crate::error::{Error, Result};
 use crate::progress::interrupt;
 use crate::train::methods::{Method, Net};
+use crate::train::require_device;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -48,6 +49,8 @@ pub struct AttackArgs {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    device: TrainDeviceArg,
+    #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
     #[arg(long)]
@@ -81,7 +84,9 @@ pub fn run(args: &AttackArgs) -> Result<()> {
     if let Some(bad) = args.eps.iter().find(|eps| !(eps.is_finite() && **eps > 0.0 && **eps <= 1.0)) {
         return Err(Error::invalid("eps", bad, "a share of the range above 0 and at most 1"));
     }
-    let comparison = Comparison::existing(&args.dir)?;
+    require_device(args.device.device())?;
+    let mut comparison = Comparison::existing(&args.dir)?;
+    comparison.settings.device = args.device.device();
     let seeded = Seeded::load(&comparison.settings, args.data_dir.data_dir.as_deref(), args.net_seed)?;
     let settings = Settings {
         eot: args.eot.into(),

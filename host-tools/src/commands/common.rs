@@ -21,7 +21,7 @@ pub struct DataDirArg {
 /// Where a float network is trained.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct TrainDeviceArg {
-    /// Where to train [default: cpu]; GPUs need a build with the feature `gpu` or `cuda`
+    /// Where to train, or to run the trained float network [default: cpu]; GPUs need a build with the feature `gpu` or `cuda`
     #[arg(long, value_enum)]
     pub device: Option<DeviceArg>,
 }

@@ -1,12 +1,12 @@
 //! `stf compare`: STF-BNN beside other methods, on the user's data.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use crate::compare::{Comparison, Row, Seeded, Settings, Trials, UnitRecord, markdown, rows, write_json};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::progress::interrupt;
 use crate::train::methods::Method;
-use crate::train::{Stage1Config, Stage2Config};
+use crate::train::{Stage1Config, Stage2Config, require_device};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -49,7 +49,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     step_samples: u16,
     /// Temperatures of the posterior, the best of which on the calibration part of the first seed is taken
-    /// [default: 1, 20, 60 and the recipe's]
+    /// [default: 0.1, 1, 20 and the recipe's]
     #[arg(long, value_name = "T,T", value_delimiter = ',')]
     temperatures: Vec<f32>,
     /// The same for the fully Bayesian network from scratch
@@ -71,6 +71,8 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
     limit: usize,
     #[command(flatten)]
+    device: TrainDeviceArg,
+    #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
     #[arg(long)]
@@ -91,6 +93,7 @@ struct Results {
 pub fn run(args: &CompareArgs) -> Result<()> {
     interrupt::install();
     let methods = methods(&args.methods)?;
+    require_device(args.device.device())?;
     let dir = args.data_dir.data_dir.as_deref();
     let mut settings = settings(args);
     let first = Seeded::load(&settings, dir, 0)?;
@@ -136,6 +139,7 @@ fn settings(args: &CompareArgs) -> Settings {
         corruption_examples: args.corruption_examples,
         train_examples: args.train_examples,
         test_examples: args.limit,
+        device: args.device.device(),
     }
 }
 
@@ -148,7 +152,7 @@ fn complete(args: &CompareArgs, settings: &mut Settings, first: &Seeded) -> Resu
     }
     settings.bayes_epochs = args.bayes_epochs.unwrap_or(recipe.epochs);
     if settings.temperatures.is_empty() {
-        settings.temperatures = vec![1.0, 20.0, 60.0];
+        settings.temperatures = vec![0.1, 1.0, 20.0];
         if !settings.temperatures.contains(&recipe.temperature) {
             settings.temperatures.push(recipe.temperature);
         }

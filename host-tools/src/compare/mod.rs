@@ -168,7 +168,7 @@ impl Comparison {
             let expected = format!("a finished unit; `stf compare --methods {method}` makes it");
             return Err(Error::malformed(&folder, "network", "none", expected));
         }
-        Net::load(&folder.join(unit::NET))
+        Ok(Net { device: self.settings.device, ..Net::load(&folder.join(unit::NET))? })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::data::Splits;
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::train::methods::{MeanFieldConfig, Method};
-use crate::train::{Estimator, PriorMean, Stage1Config, Stage2Config};
+use crate::train::{Device, Estimator, PriorMean, Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
 
 /// What is trained, for how long, and what it is judged on.
@@ -41,6 +41,9 @@ pub struct Settings {
     pub train_examples: usize,
     /// At most so many test examples of each set.
     pub test_examples: usize,
+    /// Where networks are trained and their float form runs; another one may go on with a comparison.
+    #[serde(skip)]
+    pub device: Device,
 }
 
 impl Settings {
@@ -63,6 +66,7 @@ impl Settings {
             corruption_examples: 0,
             train_examples: usize::MAX,
             test_examples: usize::MAX,
+            device: Device::Cpu,
         }
     }
 
@@ -91,7 +95,8 @@ impl Settings {
     /// Stage 1 of a seed.
     #[must_use]
     pub fn stage1(&self, data: &str, seed: u64) -> Stage1Config {
-        Stage1Config { epochs: self.epochs, seed, ..Stage1Config::recipe(&self.architecture, data) }
+        let device = self.device;
+        Stage1Config { epochs: self.epochs, seed, device, ..Stage1Config::recipe(&self.architecture, data) }
     }
 
     /// Stage 2 of a seed, at a temperature of the posterior.
@@ -106,6 +111,7 @@ impl Settings {
             seed,
             temperature,
             eval_samples: 8,
+            device: self.device,
             ..Stage2Config::recipe(graph, data)
         }
     }

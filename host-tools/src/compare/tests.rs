@@ -19,6 +19,7 @@ pub(crate) fn settings() -> Settings {
         corruption_examples: 10,
         train_examples: 400,
         test_examples: 60,
+        device: crate::train::Device::Cpu,
     }
 }
 
@@ -63,4 +64,42 @@ fn another_comparison_is_refused_and_names_what_differs() {
     assert!(Comparison::existing(&dir.path().join("none")).is_err());
     let error = Comparison::existing(dir.path()).unwrap().net(Method::Stf, 3).unwrap_err().to_string();
     assert!(error.contains("stf compare --methods stf"), "{error}");
+}
+
+/// What is trained on a GPU has the same figures there and on the CPU, and is attacked with the same gradients.
+#[cfg(feature = "gpu")]
+#[test]
+fn methods_on_a_gpu_are_the_cpus() {
+    use crate::attack::{Loss, Target, raw_values};
+    use crate::train::{Device, require_device};
+
+    if std::env::var_os("STF_GPU_TEST").is_none() && require_device(Device::Vulkan).is_err() {
+        println!("skipped: no Vulkan device");
+        return;
+    }
+    let device = Device::Vulkan;
+    let architecture = "mlp-small".to_string();
+    let settings =
+        Settings { architecture, epochs: 1, bayes_epochs: 1, train_examples: 128, device, ..settings() };
+    let seeded = Seeded::load(&settings, None, 0).unwrap();
+    let training = Training { settings: &settings, seeded: &seeded, stage1: None };
+    let (test, pre) = (&seeded.splits.test, &seeded.preprocessing);
+    let raw = raw_values(test, &[0, 1, 2, 3]).unwrap();
+    for method in Method::ALL.into_iter().filter(|&method| method != Method::Plain) {
+        let on_gpu = training.run(method, 0.1).unwrap().net;
+        let on_cpu = Net { device: Device::Cpu, ..on_gpu.clone() };
+        assert_eq!(on_gpu.device, device, "{method}");
+        let [gpu, cpu] = [&on_gpu, &on_cpu].map(|net| logits(net, test, pre, 3, 5).unwrap().values);
+        let scale = cpu.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let apart = cpu.iter().zip(&gpu).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / scale;
+        let [there, here] = [&on_gpu, &on_cpu].map(|net| {
+            let mut target = Target::new(net, pre, 3, 4).unwrap();
+            target.climb(&raw, &test.labels[..4], Loss::CrossEntropy, 5, 0, true).unwrap()
+        });
+        let scale = here.gradient.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let pairs = here.gradient.iter().zip(&there.gradient);
+        let slopes = pairs.fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / scale;
+        println!("{method}: logits apart by {apart:.1e}, gradients by {slopes:.1e}");
+        assert!(apart < 1e-4 && slopes < 1e-3, "{method}: {apart} {slopes}");
+    }
 }

@@ -57,7 +57,7 @@ impl Training<'_> {
             None => stage1(graph, data, &config, None, &mut Watch::new(format!("stage 1 seed {seed}")))
                 .map(|state| state.params),
         };
-        let net = |weights| Net { graph: graph.clone(), weights };
+        let net = |weights| Net { graph: graph.clone(), weights, device: config.device };
         Ok(match method {
             Method::Plain => {
                 (net(Weights::Plain(stage1(graph, data, &config, None, observer)?.params)), whole)
@@ -72,7 +72,7 @@ impl Training<'_> {
             Method::Dropout => {
                 let graph = with_dropout(graph, self.settings.dropout_rate)?;
                 let params = stage1(&graph, data, &config, None, observer)?.params;
-                (Net { graph, weights: Weights::Dropout(params) }, whole)
+                (Net { graph, weights: Weights::Dropout(params), device: config.device }, whole)
             }
             Method::Ensemble => {
                 let mut members = vec![start()?];

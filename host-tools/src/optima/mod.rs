@@ -16,7 +16,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, Params};
 use crate::train::methods::{Net, Weights, logits};
-use crate::train::stage1;
+use crate::train::{Device, stage1};
 use ndarray::ArrayD;
 use serde::Serialize;
 
@@ -185,7 +185,7 @@ fn judge(
     if let Some(kernel) = kernel {
         params.nodes[node].weight = Some(kernel.clone());
     }
-    let net = Net { graph: seeded.graph.clone(), weights: Weights::Plain(params) };
+    let net = Net { graph: seeded.graph.clone(), weights: Weights::Plain(params), device: Device::Cpu };
     let drawn = logits(&net, test, &seeded.preprocessing, 1, 0)?;
     let outcomes = crate::compare::outcomes_of(&drawn, 1.0);
     let found = crate::evaluate::metrics(&outcomes, test);

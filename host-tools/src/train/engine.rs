@@ -104,6 +104,12 @@ pub trait Engine: Send {
         gradients: &mut Gradients,
     ) -> Result<()>;
 
+    /// Gradient with respect to the inputs, `[n, h, w, c]`, after [`Self::backward`] of `n` examples.
+    ///
+    /// # Errors
+    /// If the engine was not made for [`Trainable::Input`].
+    fn input_gradient(&self, n: usize) -> Result<&[f32]>;
+
     /// Moves batch norm's running statistics towards those of the last training pass.
     ///
     /// # Errors
@@ -200,6 +206,10 @@ impl Engine for Executor {
         gradients: &mut Gradients,
     ) -> Result<()> {
         Self::backward(self, params, inputs, output_gradient, n, pass, gradients)
+    }
+
+    fn input_gradient(&self, n: usize) -> Result<&[f32]> {
+        Self::input_gradient(self, n)
     }
 
     fn update_running_statistics(&self, params: &mut Params) -> Result<()> {

@@ -21,6 +21,8 @@ pub struct GpuExecutor {
     cache: Vec<Cached>,
     tape: Option<Tape>,
     output: Vec<f32>,
+    /// With respect to the inputs of the last backward pass, `[n, h, w, c]`.
+    input_gradient: Vec<f32>,
 }
 
 /// A node's parameters on the device, and the host's values that they were made from.
@@ -46,6 +48,8 @@ struct Tape {
     output: Tensor<2>,
     params: Vec<Uploaded>,
     noise: Option<Leaf>,
+    /// `[n, c, h, w]`, where its gradient is wanted.
+    inputs: Option<Tensor<4>>,
     statistics: Vec<Statistics>,
 }
 
@@ -57,9 +61,6 @@ impl GpuExecutor {
     pub fn new(graph: &Graph, max_batch: usize, trainable: Trainable, device: Device) -> Result<Self> {
         if max_batch == 0 {
             return Err(Error::invalid("batch size", 0, "at least 1"));
-        }
-        if trainable == Trainable::Input {
-            return Err(Error::invalid("gradient of the inputs", device, "cpu"));
         }
         if trainable != Trainable::None {
             graph.first_weighted()?;
@@ -73,6 +74,7 @@ impl GpuExecutor {
             cache: graph.nodes.iter().map(|_| Cached::default()).collect(),
             tape: None,
             output: Vec::new(),
+            input_gradient: Vec::new(),
         })
     }
 
@@ -147,6 +149,7 @@ impl Engine for GpuExecutor {
             device: &self.device,
             params: &uploaded,
             is_training: false,
+            drops: false,
             dropout_seed: 0,
             first_example: 0,
             first: None,
@@ -179,6 +182,7 @@ impl Engine for GpuExecutor {
             device: &self.device,
             params: &uploaded,
             is_training: false,
+            drops: false,
             dropout_seed: 0,
             first_example: 0,
             first: Some((draws.node, FirstKernel::Drawn(kernels))),
@@ -198,9 +202,6 @@ impl Engine for GpuExecutor {
     fn forward(&mut self, params: &Params, inputs: &[f32], n: usize, pass: &Pass<'_>) -> Result<&[f32]> {
         check_inputs(&self.graph, self.max_batch, inputs, n)?;
         self.check_local(pass)?;
-        if pass.drops && self.trainable != Trainable::All {
-            return Err(Error::invalid("dropout at prediction", "a GPU", "cpu"));
-        }
         self.upload(params);
         let (leaves, device) = (self.leaves(), self.device.clone().autodiff());
         let noise = self.noise_leaf(&pass.perturbation, params);
@@ -209,16 +210,20 @@ impl Engine for GpuExecutor {
             device: &device,
             params: &leaves,
             is_training: self.trainable == Trainable::All,
+            drops: self.trainable == Trainable::All || pass.drops,
             dropout_seed: pass.dropout_seed,
             first_example: pass.first_example,
             first: noise
                 .clone()
                 .map(|(node, leaf)| (node, FirstKernel::Noisy { perturbation: pass.perturbation, leaf })),
         };
-        let (output, statistics) = forward.run(self.upload_inputs(inputs, n).autodiff())?;
+        let follows = self.trainable == Trainable::Input;
+        let inputs = self.upload_inputs(inputs, n).autodiff().set_require_grad(follows);
+        let (output, statistics) = forward.run(inputs.clone())?;
         self.output = download(output.clone().detach())?;
         let noise = noise.map(|(_, leaf)| leaf);
-        self.tape = Some(Tape { output, params: leaves, noise, statistics });
+        let inputs = follows.then_some(inputs);
+        self.tape = Some(Tape { output, params: leaves, noise, inputs, statistics });
         Ok(&self.output)
     }
 
@@ -249,7 +254,20 @@ impl Engine for GpuExecutor {
         if let (Some(target), Some(leaf)) = (&mut gradients.noise, &tape.noise) {
             leaf.read_gradient(&found, target)?;
         }
+        if let Some(inputs) = &tape.inputs {
+            let gradient = inputs.grad(&found).map(|gradient| download(gradient.permute([0, 2, 3, 1])));
+            let none = vec![0.0; n * self.graph.input_shape().len()];
+            self.input_gradient = gradient.transpose()?.unwrap_or(none);
+        }
         Ok(())
+    }
+
+    fn input_gradient(&self, n: usize) -> Result<&[f32]> {
+        let len = n * self.graph.input_shape().len();
+        self.input_gradient.get(..len).filter(|_| self.trainable == Trainable::Input).ok_or_else(|| {
+            let found = format!("{:?}, {} values", self.trainable, self.input_gradient.len());
+            Error::invalid("gradient of the inputs", found, format!("Input, {len} values"))
+        })
     }
 
     fn update_running_statistics(&self, params: &mut Params) -> Result<()> {

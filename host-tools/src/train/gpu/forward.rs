@@ -12,8 +12,10 @@ pub(super) struct Forward<'a> {
     pub graph: &'a Graph,
     pub device: &'a Device,
     pub params: &'a [Uploaded],
-    /// Batch norm by the batch's statistics, and dropout.
+    /// Batch norm by the batch's statistics.
     pub is_training: bool,
+    /// Dropout drops.
+    pub drops: bool,
     pub dropout_seed: u64,
     pub first_example: usize,
     pub first: Option<(NodeId, FirstKernel<'a>)>,
@@ -103,7 +105,7 @@ impl Forward<'_> {
             }
             Op::GlobalAvgPool => same(operators::global_average_pool(x.map)),
             Op::Flatten => same(operators::map(operators::rows(x.map))),
-            Op::Dropout { rate } if self.is_training => same(self.drop_out(id, x.map, rate)),
+            Op::Dropout { rate } if self.drops => same(self.drop_out(id, x.map, rate)),
             Op::Dropout { .. } => same(x.map),
             Op::Add | Op::Sub | Op::Mul | Op::Concat { .. } => {
                 Ok(self.joined(node.op, x, values[node.inputs[1]].clone()))

@@ -172,6 +172,33 @@ fn one_step_is_the_cpus() {
     }
 }
 
+/// What attacks need: the way back to the inputs, with dropout as Monte-Carlo dropout has it.
+#[test]
+fn input_gradients_are_the_cpus() {
+    if !has_device() {
+        return;
+    }
+    for graph in nets() {
+        let (n, params) = (6, params(&graph));
+        let (inputs, labels) = (numbers(n * SHAPE.len(), 5), [0, 1, 2, 3, 4, 5]);
+        let pass = Pass { dropout_seed: 7, drops: true, first_example: 2, ..Pass::default() };
+        let [cpu, gpu] = [Device::Cpu, Device::Vulkan].map(|device| {
+            let mut engine = engine(&graph, n, Trainable::Input, device).unwrap();
+            let outputs = engine.forward(&params, &inputs, n, &pass).unwrap().to_vec();
+            let (_, slope) = softmax_cross_entropy(&outputs, &labels, 10, 0.0);
+            let mut nothing = Gradients::zeros(&graph, Trainable::Input);
+            engine.backward(&params, &inputs, &slope, n, &pass, &mut nothing).unwrap();
+            (outputs, engine.input_gradient(n).unwrap().to_vec())
+        });
+        let apart = [distance(&cpu.0, &gpu.0), distance(&cpu.1, &gpu.1)];
+        println!("{}: outputs apart by {:.1e}, input gradients by {:.1e}", graph.name, apart[0], apart[1]);
+        assert!(apart[0] < 1e-5 && apart[1] < 1e-4, "{}: {apart:?}", graph.name);
+        let mut predictor = engine(&graph, n, Trainable::None, Device::Vulkan).unwrap();
+        let dropped = predictor.forward(&params, &inputs, n, &pass).unwrap();
+        assert!(distance(&cpu.0, dropped) < 1e-5, "{}", graph.name);
+    }
+}
+
 /// Losses of all steps.
 #[derive(Default)]
 struct Losses(Vec<f64>);

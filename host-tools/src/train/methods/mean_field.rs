@@ -18,6 +18,7 @@ use crate::train::stage1::batch_loss;
 use crate::train::stage2::warm_up;
 use crate::train::state::check_finite;
 use crate::train::variational::{add_kl_gradient, initial_log_var, kl, prior_mean};
+use crate::train::{Engine, engine};
 use crate::train::{TrainData, check_data};
 use ndarray::ArrayD;
 
@@ -48,7 +49,7 @@ pub struct MeanField {
     pub params: Params,
     /// The posteriors, in the order of [`MeanFieldConfig::kernels`].
     pub posteriors: Vec<Posterior>,
-    /// Bytes that the executor planned for one part.
+    /// Bytes that the CPU's executor plans for one part.
     pub planned_bytes: usize,
 }
 
@@ -71,7 +72,7 @@ pub fn mean_field(
     let mut trainer = Trainer {
         graph,
         config,
-        executor: Executor::for_training(graph, part_size, trainable)?,
+        engine: engine(graph, part_size, trainable, config.stage2.device)?,
         gradients: Accumulator::new(graph, trainable),
         kernels: config
             .kernels
@@ -84,7 +85,8 @@ pub fn mean_field(
     for epoch in 0..config.stage2.epochs {
         trainer.epoch(&data, part_size, epoch, observer)?;
     }
-    Ok(trainer.finish())
+    let planned_bytes = Executor::for_training(graph, part_size, trainable)?.planned_bytes();
+    Ok(trainer.finish(planned_bytes))
 }
 
 fn check(graph: &Graph, config: &MeanFieldConfig) -> Result<()> {
@@ -171,7 +173,7 @@ impl Kernel {
 struct Trainer<'a> {
     graph: &'a Graph,
     config: &'a MeanFieldConfig,
-    executor: Executor,
+    engine: Box<dyn Engine>,
     gradients: Accumulator,
     kernels: Vec<Kernel>,
     /// The network; its inferred kernels are the sample of the part under way.
@@ -240,13 +242,13 @@ impl Trainer<'_> {
             first_example: batch.first,
             ..Pass::default()
         };
-        let outputs = self.executor.forward(&self.params, &batch.inputs, n, &pass)?;
+        let outputs = self.engine.forward(&self.params, &batch.inputs, n, &pass)?;
         let (nll, mut gradient) = batch_loss(self.graph, outputs, batch, 0.0);
         scale_to_step(&mut gradient, batch);
         let gradients = self.gradients.batch_mut();
-        self.executor.backward(&self.params, &batch.inputs, &gradient, n, &pass, gradients)?;
+        self.engine.backward(&self.params, &batch.inputs, &gradient, n, &pass, gradients)?;
         if self.config.points.is_some() {
-            self.executor.update_running_statistics(&mut self.params);
+            self.engine.update_running_statistics(&mut self.params)?;
         }
         for kernel in &mut self.kernels {
             if let Some(d_weight) = &gradients.nodes[kernel.node].weight {
@@ -288,12 +290,11 @@ impl Trainer<'_> {
         }
     }
 
-    fn finish(mut self) -> MeanField {
+    fn finish(mut self, planned_bytes: usize) -> MeanField {
         for kernel in &mut self.kernels {
             self.params.nodes[kernel.node].weight = Some(kernel.mu.clone());
         }
         let posterior = |kernel: Kernel| Posterior { node: kernel.node, log_var: kernel.log_var };
-        let planned_bytes = self.executor.planned_bytes();
         let posteriors = self.kernels.into_iter().map(posterior).collect();
         MeanField { params: self.params, posteriors, planned_bytes }
     }

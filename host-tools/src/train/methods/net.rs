@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
 use crate::run::Checkpoint;
+use crate::train::Device;
 use crate::train::executor::Pass;
 use crate::train::random::{Purpose, derive, normals};
 use crate::train::state::{load_params, store_params};
@@ -18,6 +19,8 @@ pub struct Net {
     pub graph: Graph,
     /// Its numbers, and what is random in them.
     pub weights: Weights,
+    /// Where it runs.
+    pub device: Device,
 }
 
 /// Numbers of a network, and what is random in them.
@@ -126,7 +129,7 @@ impl Net {
         file.save(path)
     }
 
-    /// Reads what [`Self::save`] wrote.
+    /// Reads what [`Self::save`] wrote; it runs on the CPU.
     ///
     /// # Errors
     /// If the file cannot be read, or a tensor is missing or of another shape.
@@ -172,7 +175,7 @@ impl Net {
                 Weights::MeanField { params, posteriors }
             }
         };
-        Ok(Self { graph, weights })
+        Ok(Self { graph, weights, device: Device::Cpu })
     }
 }
 

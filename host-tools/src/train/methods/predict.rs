@@ -3,7 +3,7 @@
 use super::Net;
 use crate::data::{Dataset, Preprocessing};
 use crate::error::Result;
-use crate::train::executor::Executor;
+use crate::train::{Trainable, engine};
 
 /// Examples that run together.
 const BATCH: usize = 256;
@@ -41,14 +41,15 @@ pub fn logits(
     let mut inputs = Vec::new();
     let indices: Vec<usize> = (0..data.len()).collect();
     let mut values = vec![0.0; data.len() * draws * classes];
-    let (mut executor, mut sampler) = (Executor::new(&net.graph, BATCH)?, net.sampler(seed));
+    let mut engine = engine(&net.graph, BATCH, Trainable::None, net.device)?;
+    let mut sampler = net.sampler(seed);
     data.check_fits(net.graph.input_shape())?;
     for draw in 0..draws {
         sampler.turn_to(draw);
         for batch in indices.chunks(BATCH) {
             preprocessing.apply(data, batch, &mut inputs)?;
             let pass = sampler.pass(batch[0]);
-            let outputs = executor.forward(sampler.params(), &inputs, batch.len(), &pass)?;
+            let outputs = engine.forward(sampler.params(), &inputs, batch.len(), &pass)?;
             for (&index, row) in batch.iter().zip(outputs.chunks_exact(classes)) {
                 values[(index * draws + draw) * classes..][..classes].copy_from_slice(row);
             }

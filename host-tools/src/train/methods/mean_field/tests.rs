@@ -16,7 +16,7 @@ fn trainer<'a>(graph: &'a Graph, config: &'a MeanFieldConfig) -> Trainer<'a> {
     Trainer {
         graph,
         config,
-        executor: Executor::for_training(graph, 16, trainable(config)).unwrap(),
+        engine: engine(graph, 16, trainable(config), config.stage2.device).unwrap(),
         gradients: Accumulator::new(graph, trainable(config)),
         kernels: config.kernels.iter().map(kernel).collect(),
         params,

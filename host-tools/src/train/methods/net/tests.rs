@@ -16,7 +16,7 @@ fn nets() -> Vec<Net> {
         fit_last_layer(&graph, &params, examples.data().train, examples.data().preprocessing).unwrap();
     last.prior_precision = 2.5;
     let dropped = with_dropout(&conv_net(), 0.3).unwrap();
-    let net = |weights| Net { graph: graph.clone(), weights };
+    let net = |weights| Net { graph: graph.clone(), weights, device: Device::Cpu };
     vec![
         net(Weights::Plain(params.clone())),
         net(Weights::MeanField {
@@ -25,7 +25,11 @@ fn nets() -> Vec<Net> {
         }),
         net(Weights::Ensemble((0..3).map(|seed| Params::initialise(&graph, seed)).collect())),
         net(Weights::Laplace { params, last }),
-        Net { weights: Weights::Dropout(Params::initialise(&dropped, 1)), graph: dropped },
+        Net {
+            weights: Weights::Dropout(Params::initialise(&dropped, 1)),
+            graph: dropped,
+            device: Device::Cpu,
+        },
     ]
 }
 
@@ -60,6 +64,7 @@ fn one_posterior_has_the_draws_of_stage_2() {
     let net = Net {
         graph: dense_net(),
         weights: Weights::MeanField { params: params.clone(), posteriors: posteriors[..1].to_vec() },
+        device: Device::Cpu,
     };
     let mut expected = params.clone();
     crate::train::sample_kernel(&mut expected, &params, &posteriors[0], 5, 3);
