@@ -44,40 +44,56 @@ pub(super) fn split(spec: &str) -> Option<(&str, &str)> {
 /// or no recording is left.
 pub fn read(name: &str, folder: &Path, division: Division, speakers: Option<&str>) -> Result<Loaded> {
     let listing = files::list(folder)?;
+    let choice = Choice::parse(folder, &listing, speakers)?;
     let name = speakers.map_or(name.to_string(), |speakers| format!("{name}@{speakers}"));
-    let set = |files: &[&Entry]| read_files(&name, &listing, files)?.checked(folder);
-    let part =
-        |keep: &dyn Fn(&Entry) -> bool| listing.files.iter().filter(|file| keep(file)).collect::<Vec<_>>();
-    let chosen = |names: &str| -> Result<Vec<String>> {
-        names.split(',').map(|name| known(&name_of(folder), &listing, name)).collect()
+    let part = |keep: &dyn Fn(&Entry) -> bool| {
+        let files: Vec<&Entry> = listing.files.iter().filter(|file| keep(file)).collect();
+        read_files(&name, &listing, &files)?.checked(folder)
     };
-    let (by_number, keep): (bool, Box<dyn Fn(&Entry) -> bool>) = match speakers {
-        None => (division == Division::ByNumber, Box::new(|_| true)),
-        Some(names) => {
-            if let Some(names) = names.strip_prefix("test=") {
-                let names = chosen(names)?;
-                let is_test = |file: &Entry| names.contains(&file.speaker);
-                let (train, test) = (set(&part(&|file| !is_test(file)))?, set(&part(&is_test))?);
-                return Loaded::official(folder, train, test);
-            }
-            let (names, others) = names.strip_prefix('!').map_or((names, false), |names| (names, true));
-            let names = chosen(names)?;
-            (division == Division::ByNumber, Box::new(move |file| names.contains(&file.speaker) != others))
-        }
-    };
-    if !by_number {
-        return set(&part(&*keep)).map(Loaded::Whole);
+    if let Choice::Test(_) = choice {
+        let (train, test) = (part(&|file| !choice.has(file))?, part(&|file| choice.has(file))?);
+        return Loaded::official(folder, train, test);
+    }
+    if division == Division::Whole {
+        return part(&|file| choice.has(file)).map(Loaded::Whole);
     }
     let is_test = |file: &Entry| file.number.is_some_and(|number| number < TEST_NUMBERS);
-    let train = set(&part(&|file| keep(file) && !is_test(file)))?;
-    Loaded::official(folder, train, set(&part(&|file| keep(file) && is_test(file)))?)
+    let train = part(&|file| choice.has(file) && !is_test(file))?;
+    Loaded::official(folder, train, part(&|file| choice.has(file) && is_test(file))?)
 }
 
-fn name_of(folder: &Path) -> String {
-    folder.display().to_string()
+/// Which speakers a spec asks for.
+enum Choice {
+    All,
+    Only(Vec<String>),
+    Others(Vec<String>),
+    /// As the test part.
+    Test(Vec<String>),
 }
 
-fn known(what: &str, listing: &Listing, speaker: &str) -> Result<String> {
+impl Choice {
+    fn parse(folder: &Path, listing: &Listing, speakers: Option<&str>) -> Result<Self> {
+        let known = |names: &str| names.split(',').map(|name| known(folder, listing, name)).collect();
+        Ok(match speakers {
+            None => Self::All,
+            Some(names) => match (names.strip_prefix("test="), names.strip_prefix('!')) {
+                (Some(names), _) => Self::Test(known(names)?),
+                (None, Some(names)) => Self::Others(known(names)?),
+                (None, None) => Self::Only(known(names)?),
+            },
+        })
+    }
+
+    fn has(&self, file: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) | Self::Test(names) => names.contains(&file.speaker),
+            Self::Others(names) => !names.contains(&file.speaker),
+        }
+    }
+}
+
+fn known(folder: &Path, listing: &Listing, speaker: &str) -> Result<String> {
     if listing.files.iter().any(|file| file.speaker == speaker) {
         return Ok(speaker.to_string());
     }
@@ -88,7 +104,7 @@ fn known(what: &str, listing: &Listing, speaker: &str) -> Result<String> {
         0..=20 => format!("one of {}", all.join(", ")),
         count => format!("one of {count} speakers, such as {}", all[count / 2]),
     };
-    Err(Error::invalid(format!("{what}: speaker"), speaker, expected))
+    Err(Error::invalid(format!("{}: speaker", folder.display()), speaker, expected))
 }
 
 fn read_files(name: &str, listing: &Listing, files: &[&Entry]) -> Result<Dataset> {
