@@ -73,7 +73,9 @@ enum Choice {
 
 impl Choice {
     fn parse(folder: &Path, listing: &Listing, speakers: Option<&str>) -> Result<Self> {
-        let known = |names: &str| names.split(',').map(|name| known(folder, listing, name)).collect();
+        let known = |names: &str| {
+            names.split(',').map(|name| known(folder, listing, name)).collect::<Result<Vec<_>>>()
+        };
         Ok(match speakers {
             None => Self::All,
             Some(names) => match (names.strip_prefix("test="), names.strip_prefix('!')) {
