@@ -23,6 +23,7 @@ compile_error!("stf-bnn reads little-endian artifacts in place: big-endian targe
 compile_error!("cortex-m-dsp needs an FPU: a target whose name ends in eabihf");
 
 pub mod artifact;
+pub mod audio;
 mod bayes;
 pub mod kernels;
 pub mod layers;

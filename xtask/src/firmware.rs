@@ -1,6 +1,7 @@
 //! `cargo xtask firmware-test`: Cortex-M firmware in QEMU gives the host's bits, alone and over its
 //! serial line.
 
+use crate::audio;
 use crate::c_firmware;
 use crate::cross::{cargo, output, root, run as run_command, target_dir, write};
 use crate::elf;
@@ -54,7 +55,7 @@ pub const M4: Processor = Processor {
 };
 
 /// QEMU has no Cortex-M0+ of this size: its code runs on an M3.
-const OTHERS: [Processor; 3] = [
+pub const OTHERS: [Processor; 3] = [
     Processor {
         name: "Cortex-M3, soft float",
         target: "thumbv7m-none-eabi",
@@ -105,6 +106,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     OTHERS.iter().try_for_each(|processor| selftest(processor, first, &host))?;
     if arguments.is_empty() {
         goldens(first)?;
+        audio::compare(&host)?;
         real::run(&host)?;
     }
     Ok(())

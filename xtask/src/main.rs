@@ -2,6 +2,7 @@
 //! soonest. Also the pieces by name, for use while working.
 
 mod arm;
+mod audio;
 mod boards;
 mod c_firmware;
 mod c_linux;
@@ -74,6 +75,11 @@ const TASKS: &[Task] = &[
         "firmware-test",
         "[MODEL IMAGES LABELS LIMIT]: Cortex-M firmware in QEMU equals the host",
         firmware::run,
+    ),
+    (
+        "audio",
+        "[MODEL SAMPLES]: the audio front end and what a network hears, on Cortex-M in QEMU, equal the host's",
+        audio::run_task,
     ),
     ("gpu-test", "training and prediction on a GPU, or a software one, equal the CPU's", gpu::run),
     ("cuda-check", "the feature cuda compiles, as far as can be without LLVM", gpu::check_cuda),

@@ -16,7 +16,7 @@ pub struct BoundArgs {
     /// Architecture, as for `stf train`
     #[arg(long, value_name = "NAME")]
     arch: String,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Share of the training part that the prior sees

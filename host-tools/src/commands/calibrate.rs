@@ -21,7 +21,7 @@ use stf_bnn::uncertainty::{Penalty, Score};
 pub struct CalibrateArgs {
     /// The .stf file
     pub model: PathBuf,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH")]
     pub data: String,
     /// Which part of the data; never the test part that figures are reported on

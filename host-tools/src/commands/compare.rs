@@ -17,7 +17,7 @@ pub struct CompareArgs {
     /// Architecture, as for `stf train`
     #[arg(long, value_name = "NAME")]
     arch: String,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Methods: all, or names separated by commas: plain, stf, block, last-layer, full-map, full, dropout,

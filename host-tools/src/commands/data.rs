@@ -79,7 +79,7 @@ fn list(data_dir: Option<&Path>) -> Output {
             Name::Digits => Some("embedded".to_string()),
             _ => named::find(name, data_dir).ok().map(|folder| folder.display().to_string()),
         };
-        let shown = place.as_deref().unwrap_or("not here: `stf data fetch` downloads it");
+        let shown = place.as_deref().map_or_else(|| format!("not here: {}", name.how_to_get()), String::from);
         let _ = writeln!(text, "{:14} {}\n{:14} {shown}", name.as_str(), name.summary(), "");
         entries.push(json!({"name": name.as_str(), "summary": name.summary(), "place": place}));
     }

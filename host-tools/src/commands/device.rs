@@ -54,7 +54,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct EvalArgs {
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Which part of the data

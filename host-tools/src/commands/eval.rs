@@ -45,7 +45,7 @@ pub(super) struct EvaluationArgs {
     /// The .stf file
     #[arg(required_unless_present = "log")]
     model: Option<PathBuf>,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH", required_unless_present = "log")]
     data: Option<String>,
     /// Evaluate predictions that devices logged instead, without the model: .csv or .jsonl files (docs/logs.md)

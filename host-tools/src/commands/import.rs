@@ -24,7 +24,7 @@ use std::time::Instant;
 pub struct ImportArgs {
     /// The .onnx file
     model: PathBuf,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH")]
     data: String,
     /// Run folder: settings, checkpoints, log, network; `stf export` reads it

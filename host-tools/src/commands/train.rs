@@ -22,7 +22,7 @@ pub struct TrainArgs {
     /// mobilenet_v1_025, autoencoder
     #[arg(long, value_name = "NAME", required_unless_present = "resume")]
     arch: Option<String>,
-    /// Data by name (digits, mnist, fashion-mnist, cifar10) or path
+    /// Data by name (digits, mnist, fashion-mnist, cifar10, spoken-digits) or path
     #[arg(long, value_name = "NAME|PATH", required_unless_present = "resume")]
     data: Option<String>,
     /// What the network learns; a regression predicts real targets, each with its variance. Their data: x and

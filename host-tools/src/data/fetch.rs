@@ -81,11 +81,12 @@ const CIFAR10: Entry = (
 );
 
 impl Source {
-    /// Where a named data set comes from; `None` for `digits`, which is embedded.
+    /// Where a named data set comes from; `None` for `digits`, which is embedded, and
+    /// for `spoken-digits`, whose source has no archive with a checksum.
     #[must_use]
     pub fn of(name: Name) -> Option<Self> {
         let (mirrors, files): (&[&str], Vec<Remote>) = match name {
-            Name::Digits => return None,
+            Name::Digits | Name::SpokenDigits => return None,
             Name::Mnist => (
                 &[
                     "https://ossci-datasets.s3.amazonaws.com/mnist",

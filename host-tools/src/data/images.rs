@@ -100,7 +100,7 @@ pub(super) fn require_size(file: &Path, shape: Shape, first: Shape, first_file: 
 }
 
 /// Entries that are not hidden, in order of name.
-fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder, "list"))? {
         let path = entry.map_err(Error::io(folder, "list"))?.path();
@@ -112,7 +112,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn last_name(path: &Path) -> String {
+/// The last part of a path.
+pub(super) fn last_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

@@ -1,10 +1,10 @@
-//! Inputs without labels, for `stf predict`: a PNG or JPEG file, a `.npy` array or a `.csv` table of examples.
+//! Inputs without labels, for `stf predict`: a PNG, JPEG or WAV file, a `.npy` array or a `.csv` table of examples.
 
-use super::{Dataset, Inputs, extension, images, npz, table};
+use super::{Dataset, Inputs, audio, extension, images, npz, table};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Reads one image, or every example of an array whose first axis counts them. All labels are 0, of
+/// Reads one image or recording, or every example of an array whose first axis counts them. All labels are 0, of
 /// the one class `unknown`.
 ///
 /// # Errors
@@ -12,6 +12,10 @@ use std::path::Path;
 pub fn read_inputs(path: &Path) -> Result<Dataset> {
     let (count, shape, inputs) = match extension(path).as_deref() {
         Some("npy") => npz::read_unlabelled(path)?,
+        Some("wav") => {
+            let (shape, features) = audio::read_one(path)?;
+            (1, shape, Inputs::U8(features))
+        }
         Some("csv") => return table::read_inputs(path),
         Some("png" | "jpg" | "jpeg") => {
             let (shape, pixels) = images::read_image(path)?;
@@ -19,7 +23,12 @@ pub fn read_inputs(path: &Path) -> Result<Dataset> {
         }
         other => {
             let found = other.map_or("no extension".to_string(), |extension| format!(".{extension}"));
-            return Err(Error::malformed(path, "kind of input", found, ".png, .jpg, .jpeg, .npy or .csv"));
+            return Err(Error::malformed(
+                path,
+                "kind of input",
+                found,
+                ".png, .jpg, .jpeg, .wav, .npy or .csv",
+            ));
         }
     };
     if count == 0 || shape.is_empty() {

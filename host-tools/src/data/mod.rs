@@ -1,6 +1,6 @@
 //! Data sets: by name or by path, read into memory (but for [`shards`]), checked, split, normalised and described.
 //!
-//! A *spec* is a known name (`digits` is embedded; `mnist`, `fashion-mnist` and `cifar10` are looked
+//! A *spec* is a known name (`digits` is embedded; `mnist`, `fashion-mnist`, `cifar10` and `spoken-digits` are looked
 //! for in the folders of [`named::search_dirs`]) or a path:
 //!
 //! | path | read as |
@@ -10,15 +10,17 @@
 //! | `file.npz`, or `x.npy,y.npy` | NumPy, [`npz`] |
 //! | `file.csv`, or `file.csv:NAME,NAME` | a table whose last column, or whose columns NAME, are real targets, [`table`] |
 //! | folder of class folders of PNG or JPEG files | images, [`images`] |
+//! | folder of class folders of WAV files, or of `CLASS_SPEAKER_N.wav` | MFCC of a second, [`audio`] |
 //! | folder with `shards.json`, written by `stf data shard` | records read as they are needed, [`shards`] |
 //!
 //! `SPEC#CLASS,CLASS` is the examples of these classes, by name or number, `SPEC#!CLASS,CLASS` those of all
-//! others. For a regression, [`load_with`] reads the `y` of NumPy arrays as real targets.
+//! others; of recordings, `SPEC@SPEAKER` those of a speaker ([`audio`]). For a regression, [`load_with`] reads the `y` of NumPy arrays as real targets.
 //!
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
 
 mod arrange;
+pub mod audio;
 pub mod cifar;
 mod classes;
 pub mod corrupt;
@@ -139,10 +141,26 @@ pub fn load(spec: &str, data_dir: Option<&Path>) -> Result<Loaded> {
     if let Some((spec, classes)) = classes::split(spec) {
         return classes::select(load(spec, data_dir)?, spec, classes);
     }
+    if let Some((spec, speakers)) = audio::split(spec) {
+        return load_speakers(spec, speakers, data_dir);
+    }
     match named::Name::parse(spec) {
         Some(name) => named::load(name, data_dir),
         None => load_path(spec),
     }
+}
+
+/// Recordings of some speakers.
+fn load_speakers(spec: &str, speakers: &str, data_dir: Option<&Path>) -> Result<Loaded> {
+    if named::Name::parse(spec) == Some(named::Name::SpokenDigits) {
+        let folder = named::find(named::Name::SpokenDigits, data_dir)?;
+        return audio::read(spec, &folder, audio::Division::ByNumber, Some(speakers));
+    }
+    let folder = Path::new(spec);
+    if named::Name::parse(spec).is_some() || !audio::is_folder(folder) {
+        return Err(Error::invalid("data with speakers", spec, "spoken-digits or a folder of WAV files"));
+    }
+    audio::read(spec, folder, audio::Division::Whole, Some(speakers))
 }
 
 /// As [`load`], with the kind of answer that a network is to learn.
@@ -204,7 +222,12 @@ fn load_path(spec: &str) -> Result<Loaded> {
 /// Whether a spec is a folder of images, which can be read one by one.
 fn is_image_folder(spec: &str) -> bool {
     let folder = Path::new(spec);
-    let is_other = || shards::is_folder(folder) || cifar::is_folder(folder) || idx::is_folder(folder);
+    let is_other = || {
+        shards::is_folder(folder)
+            || cifar::is_folder(folder)
+            || idx::is_folder(folder)
+            || audio::is_folder(folder)
+    };
     named::Name::parse(spec).is_none() && folder.is_dir() && !is_other()
 }
 
@@ -215,6 +238,8 @@ fn load_folder(spec: &str, folder: &Path) -> Result<Loaded> {
         cifar::read(spec, folder)
     } else if idx::is_folder(folder) {
         idx::read_folder(spec, folder, None)
+    } else if audio::is_folder(folder) {
+        audio::read(spec, folder, audio::Division::Whole, None)
     } else {
         images::read(spec, folder)
     }

@@ -1,6 +1,6 @@
 //! Data sets known by name: their classes, and the folders where their files are looked for.
 
-use super::{Loaded, cifar, digits, idx};
+use super::{Loaded, audio, cifar, digits, idx};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,12 @@ pub enum Name {
     FashionMnist,
     /// 60,000 colour images of 32x32.
     Cifar10,
+    /// The Free Spoken Digit Dataset: 3,000 recordings at 8 kHz, as MFCC.
+    SpokenDigits,
 }
+
+/// Where the Free Spoken Digit Dataset is published.
+const FSDD: &str = "https://github.com/Jakobovski/free-spoken-digit-dataset";
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const CLOTHING: [&str; 10] = [
@@ -36,7 +41,8 @@ const CIFAR10: [&str; 10] =
 
 impl Name {
     /// All of them, in the order of help texts.
-    pub const ALL: [Self; 4] = [Self::Digits, Self::Mnist, Self::FashionMnist, Self::Cifar10];
+    pub const ALL: [Self; 5] =
+        [Self::Digits, Self::Mnist, Self::FashionMnist, Self::Cifar10, Self::SpokenDigits];
 
     /// The name with this spelling.
     #[must_use]
@@ -52,6 +58,7 @@ impl Name {
             Self::Mnist => "mnist",
             Self::FashionMnist => "fashion-mnist",
             Self::Cifar10 => "cifar10",
+            Self::SpokenDigits => "spoken-digits",
         }
     }
 
@@ -63,6 +70,17 @@ impl Name {
             Self::Mnist => "70,000 digits, 28x28 grey, 10 classes",
             Self::FashionMnist => "70,000 pieces of clothing, 28x28 grey, 10 classes",
             Self::Cifar10 => "60,000 images, 32x32 RGB, 10 classes",
+            Self::SpokenDigits => "3,000 spoken digits, 49x10 MFCC, 10 classes, six speakers",
+        }
+    }
+
+    /// What brings its files here.
+    #[must_use]
+    pub fn how_to_get(self) -> String {
+        match self {
+            // Its files come from a repository, not from an archive with a checksum.
+            Self::SpokenDigits => format!("`git clone {FSDD}` makes its content"),
+            _ => format!("`stf data fetch {}` downloads it", self.as_str()),
         }
     }
 
@@ -70,7 +88,7 @@ impl Name {
     #[must_use]
     pub fn class_names(self) -> Vec<String> {
         match self {
-            Self::Digits | Self::Mnist => DIGITS,
+            Self::Digits | Self::Mnist | Self::SpokenDigits => DIGITS,
             Self::FashionMnist => CLOTHING,
             Self::Cifar10 => CIFAR10,
         }
@@ -135,7 +153,7 @@ pub fn find(name: Name, data_dir: Option<&Path>) -> Result<PathBuf> {
         Error::invalid(
             format!("data set {}", name.as_str()),
             format!("no such folder as {}", looked.join(" or ")),
-            format!("one of them (`stf data fetch {}` downloads it)", name.as_str()),
+            format!("one of them ({})", name.how_to_get()),
         )
     })
 }
@@ -151,6 +169,7 @@ pub fn load(name: Name, data_dir: Option<&Path>) -> Result<Loaded> {
     let folder = find(name, data_dir)?;
     match name {
         Name::Cifar10 => cifar::read(name.as_str(), &folder),
+        Name::SpokenDigits => audio::read(name.as_str(), &folder, audio::Division::ByNumber, None),
         _ => idx::read_folder(name.as_str(), &folder, Some(name.class_names())),
     }
 }
