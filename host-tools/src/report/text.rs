@@ -19,11 +19,14 @@ pub fn four(value: f64) -> String {
 
 /// About four significant digits, whatever the size: for values in the user's units.
 pub fn significant(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
     let power = value.abs().log10().floor();
-    let usual = (-4.0..7.0).contains(&power) || value == 0.0;
-    match usual {
-        true => format!("{value:.*}", (3.0 - power).clamp(0.0, 7.0) as usize),
-        false => format!("{value:.3e}"),
+    if (-4.0..7.0).contains(&power) {
+        format!("{value:.*}", (3.0 - power).clamp(0.0, 7.0) as usize)
+    } else {
+        format!("{value:.3e}")
     }
 }
 
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn digits_that_mean_something() {
         let found = [0.0, 1.5, 1013.25, 0.012_345, -3.2e-6, 4.5e9].map(significant);
-        assert_eq!(found, ["0.0000", "1.500", "1013", "0.01235", "-3.200e-6", "4.500e9"]);
+        assert_eq!(found, ["0", "1.500", "1013", "0.01235", "-3.200e-6", "4.500e9"]);
         let found = [(1013.256, 2.9), (1013.256, 31.0), (0.5, 0.02), (7.0, 0.0)];
         assert_eq!(
             found.map(|(value, sigma)| as_precise_as(value, sigma)),
