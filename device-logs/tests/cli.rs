@@ -118,7 +118,7 @@ fn regressions_with_intervals() {
     let value = |i: usize, k: f32| (i as f32 * k).cos();
     let column =
         |f: &dyn Fn(usize) -> Option<f32>| Arc::new(Float32Array::from_iter((0..3000).map(f))) as ArrayRef;
-    let y = |i: usize| (i % 7 > 0).then(|| value(i, 0.3));
+    let y = |i: usize| (!i.is_multiple_of(7)).then(|| value(i, 0.3));
     parquet(
         &path,
         vec![
