@@ -168,7 +168,12 @@ impl Comparison {
             let expected = format!("a finished unit; `stf compare --methods {method}` makes it");
             return Err(Error::malformed(&folder, "network", "none", expected));
         }
-        Ok(Net { device: self.settings.device, ..Net::load(&folder.join(unit::NET))? })
+        self.load(&folder.join(unit::NET))
+    }
+
+    /// A network from its file, to run on the comparison's device.
+    fn load(&self, path: &Path) -> Result<Net> {
+        Ok(Net { device: self.settings.device, ..Net::load(path)? })
     }
 }
 

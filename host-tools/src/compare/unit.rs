@@ -125,7 +125,7 @@ impl Comparison {
                 Some(choice) => {
                     let folder = self.candidate(method, choice.temperature);
                     let candidate: Candidate = read_json(&folder.join(RECORD))?;
-                    (Net { device: self.settings.device, ..Net::load(&folder.join(NET))? }, candidate.cost)
+                    (self.load(&folder.join(NET))?, candidate.cost)
                 }
                 None => {
                     let trained = training.run(method, temperature.unwrap_or(1.0))?;
