@@ -1,6 +1,6 @@
 //! What an instruction set may do better than the specification.
 
-use super::{Add, Conv, Dense, Filter, NoiseDraw, Output, Quantize, Raw, reference};
+use super::{Add, Conv, Dense, Filter, NoiseDraw, Output, OutputDraw, Quantize, Raw, reference};
 use crate::artifact::{Clamp, Layer};
 
 /// Kernels of one instruction set; the methods are those of [`Kernels`](super::Kernels), and each
@@ -20,6 +20,10 @@ pub(crate) trait Isa: Copy {
 
     fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
         reference::draw(draw, noise);
+    }
+
+    fn draw_outputs(self, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+        reference::draw_outputs(draw, eps);
     }
 
     fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {

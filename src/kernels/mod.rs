@@ -26,7 +26,7 @@ pub mod reference;
 
 pub(crate) use isa::Isa;
 pub(crate) use operation::{
-    Add, Conv, Dense, Filter, Mean, NoiseDraw, Noisy, Output, Quantize, Raw, STREAMS,
+    Add, Conv, Dense, Filter, Mean, NoiseDraw, Noisy, Output, OutputDraw, Quantize, Raw, STREAMS,
 };
 
 use crate::artifact::{Clamp, Layer};
@@ -172,6 +172,11 @@ impl Kernels {
     /// Noise weights `[streams, weights]`.
     pub(crate) fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
         each!(self, isa => isa.draw(draw, noise));
+    }
+
+    /// Gaussians of noise per output, `[streams, count]`.
+    pub(crate) fn draw_outputs(self, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+        each!(self, isa => isa.draw_outputs(draw, eps));
     }
 
     /// Raw inputs `[pixels, channels]` as int8.

@@ -52,6 +52,16 @@ pub(crate) struct NoiseDraw<'a> {
     pub(crate) log_var: &'a [u8],
 }
 
+/// The Gaussians of some streams, one for each output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutputDraw<'a> {
+    pub(crate) seed: u64,
+    /// At most [`STREAMS`].
+    pub(crate) streams: &'a [u64],
+    /// Values of each stream.
+    pub(crate) count: usize,
+}
+
 /// How raw inputs become int8: `clamp(round_half_even((x - mean[c]) * multiplier[c]) + zero_point)`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantize<'a> {

@@ -48,7 +48,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    #[inline(never)]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn new(arena: &'a mut [i8], range: Range<usize>) -> Option<Self> {
         let (before, rest) = arena.split_at_mut_checked(range.start)?;
         let (y, after) = rest.split_at_mut_checked(range.end.checked_sub(range.start)?)?;
@@ -56,7 +56,7 @@ impl<'a> Place<'a> {
     }
 
     /// Values that do not overlap it.
-    #[inline(never)]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn beside(&self, x: &Range<usize>) -> Option<&'a [i8]> {
         match x.start.checked_sub(self.range.end) {
             Some(start) => self.after.get(start..x.end.checked_sub(self.range.end)?),
@@ -76,7 +76,7 @@ impl Frame<'_> {
     }
 
     /// The input values of a layer, and its place in the arena to write to; they do not overlap.
-    #[inline(never)]
+    #[cfg_attr(not(feature = "std"), inline(never))]
     fn ends(&mut self, first: bool, x: &Tensor, y: &Tensor) -> Option<(&[i8], &mut [i8], &mut [i16])> {
         let [x, y] = [x, y].map(|tensor| self.range(tensor));
         let place = Place::new(self.arena, y)?;

@@ -3,7 +3,7 @@
 use super::output_noise::{self, Outputs};
 use super::{Frame, Step, elementwise, joint, pool, weighted};
 use crate::artifact::{Layer, Model, Operator};
-use crate::kernels::{Filter, Kernels, Output};
+use crate::kernels::{Filter, Kernels, Output, OutputDraw};
 use crate::predict::Head;
 
 /// Runs one layer. `None` if the frame is not one for this model.
@@ -18,7 +18,7 @@ type Scale = fn(&[i8], i8, &[u8], &[u16], &[f32], &mut [f32]);
 /// Noise per output, which dense first layers may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputNoise {
-    pub(crate) draw: fn(u64, u64, &mut [i16]),
+    pub(crate) draw: fn(Kernels, &OutputDraw<'_>, &mut [i16]),
     pub(crate) scale: Scale,
     pub(crate) apply: fn(&Outputs<'_>, &[i16], f32, &mut [i8]),
 }
@@ -90,7 +90,7 @@ impl Operators {
             Operator::Dense => {
                 self.dense = Some(weighted::dense);
                 self.output_noise = Some(OutputNoise {
-                    draw: output_noise::draw,
+                    draw: Kernels::draw_outputs,
                     scale: output_noise::scale,
                     apply: output_noise::apply,
                 });

@@ -1,7 +1,6 @@
 //! Noise of a dense first layer drawn per output: what the variances of its weights give for this input.
 
 use crate::artifact::Clamp;
-use crate::random::Gaussian;
 use crate::{kernels, number};
 
 /// Standard deviation of each output's noise for this input, in output steps per `eps`.
@@ -25,13 +24,6 @@ pub(crate) fn scale(
         });
         *scale = kernels::sqrt(variance as f32) * m;
     }
-}
-
-/// One integer Gaussian per output, in the order of the outputs.
-pub(crate) fn draw(seed: u64, stream: u64, eps: &mut [i16]) {
-    let mut gaussian = Gaussian::new(seed, stream);
-    // |eps| <= MAX_EPS, which fits an i16.
-    eps.iter_mut().for_each(|eps| *eps = gaussian.sample() as i16);
 }
 
 /// The means of the outputs, and the unit of their noise.

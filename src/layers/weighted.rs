@@ -61,7 +61,7 @@ pub(super) fn dense_output(step: &Step<'_>, layer: &Layer, frame: &mut Frame<'_>
 }
 
 /// Weights, biases and multipliers of a layer, and what the kernels packed of them.
-#[inline(never)]
+#[cfg_attr(not(feature = "std"), inline(never))]
 pub(crate) fn filter<'a>(model: &Model<'a>, weights: &Weights, packed: &'a [u8]) -> Filter<'a> {
     Filter {
         values: model.i8s(weights.values),

@@ -4,7 +4,7 @@ use super::config::{Config, Draws};
 use super::workspace::{Buffers, Layout};
 use crate::artifact::NoiseKind;
 use crate::bayes::FirstLayer;
-use crate::kernels::{Kernels, PACK, STREAMS};
+use crate::kernels::{Kernels, OutputDraw, PACK, STREAMS};
 use crate::layers::Operators;
 
 /// What the noise is drawn for.
@@ -34,21 +34,20 @@ impl Noise<'_> {
     /// Draws a group of streams, or the `left` ones that there are, into as many slots from `slot` on.
     #[cfg_attr(not(feature = "std"), inline(never))]
     pub(super) fn fill_slots(&self, buffers: &mut Buffers<'_>, slot: usize, stream: u64, left: u16) {
-        let count = usize::from(self.layout.group().min(left));
+        let count = usize::from(self.layout.group().min(left)).min(STREAMS);
+        let streams: [_; STREAMS] = core::array::from_fn(|i| stream.wrapping_add(i as u64));
         let (first, seed) = (self.first, self.seed);
         let Layout { noise_weights, noise_outputs, packed_noise, .. } = *self.layout;
         match first.kind() {
             NoiseKind::Outputs => {
                 let Some(noise) = self.operators.output_noise() else { return };
-                for i in 0..count {
-                    let eps = (slot + i) * noise_outputs..(slot + i + 1) * noise_outputs;
-                    let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
-                    (noise.draw)(seed, stream.wrapping_add(i as u64), eps);
-                }
+                let eps = slot * noise_outputs..(slot + count) * noise_outputs;
+                let eps = buffers.noise_outputs.get_mut(eps).unwrap_or_default();
+                let draw = OutputDraw { seed, streams: &streams[..count], count: noise_outputs };
+                (noise.draw)(self.kernels, &draw, eps);
             }
             NoiseKind::Weights if PACK && packed_noise > 0 => {
-                let streams = [0, 1, 2, 3].map(|i| stream.wrapping_add(i));
-                first.draw_weights(self.kernels, seed, &streams[..count.min(STREAMS)], buffers.noise_weights);
+                first.draw_weights(self.kernels, seed, &streams[..count], buffers.noise_weights);
                 let packed = buffers.packed_noise.chunks_exact_mut(packed_noise).skip(slot).take(count);
                 for (packed, noise) in packed.zip(buffers.noise_weights.chunks_exact(noise_weights.max(1))) {
                     let noise = first.noise_filter(noise, &[]);

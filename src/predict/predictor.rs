@@ -15,6 +15,7 @@ use crate::bayes::FirstLayer;
 use crate::kernels::{Kernels, PACK};
 use crate::layers::weighted::pack;
 use crate::layers::{self, Frame, Operators, Step};
+use core::ops::Range;
 
 /// One of the passes of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if PACK {
             pack(model, kernels, buffers.packed);
             for (index, (step, layer)) in buffers.steps.iter_mut().zip(model.layers()).enumerate() {
-                *step = steps::encode(index, &layer).ok_or(too_short)?;
+                *step = steps::encode(index, &layer, kernels.packed_bytes(&layer)).ok_or(too_short)?;
             }
         }
         let noisy = layout.streams > 0;
@@ -253,7 +254,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let Layout { passes, tile, .. } = self.layout;
         let checks = checks.filter(|_| self.noisy);
         let mut progress = Progress::default();
-        self.clear();
         if checks.is_some_and(|checks| checks.min == 0) {
             self.run_mean().ok_or(PredictError::Inconsistent)?;
             self.summarize(&mut progress, 1, &mut |_, _| {});
@@ -261,7 +261,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
                 return Ok(self.finish(input, progress));
             }
             progress = Progress { passes: 1, ..Progress::default() };
-            self.clear();
         }
         self.share().ok_or(PredictError::Inconsistent)?;
         let check_after = |draws| checks.map_or(passes, |checks| checks.after(draws).min(passes));
@@ -279,11 +278,6 @@ impl<'m, 'w> Predictor<'m, 'w> {
             }
         }
         Ok(self.finish(input, progress))
-    }
-
-    /// Forgets all draws.
-    fn clear(&mut self) {
-        Summary::clear(self.buffers.mean, self.buffers.spread);
     }
 
     /// Adds the outputs of the first `count` lanes.
@@ -330,12 +324,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let model = self.model;
         let mut packed = 0;
         for (index, layer) in model.layers().enumerate() {
+            let start = packed;
+            packed += self.kernels.packed_bytes(&layer);
             let done = match pass {
                 Pass::Draw(draw) if index == 0 && self.noisy => {
-                    packed += self.kernels.packed_bytes(&layer);
                     self.run_first(&layer, draw, 0, 1).map(|_| ())
                 }
-                _ => self.run_layer(index, &layer, &mut packed, 1),
+                _ => self.run_layer(index, &layer, start..packed, 1),
             };
             done.ok_or(PredictError::Inconsistent)?;
             if let Some(output) = layer.output() {
@@ -352,12 +347,13 @@ impl<'m, 'w> Predictor<'m, 'w> {
         input.quantize(self.model, self.kernels, self.buffers.input)
     }
 
-    /// Layer `index`: as it is kept, or the next of the artifact's. Where what is kept was damaged, the
-    /// artifact's.
-    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<Layer> {
+    /// Layer `index` and the bytes of its packed weights: as they are kept, or of the artifact's next one. Where
+    /// what is kept was damaged, the artifact's.
+    fn layer(&self, index: usize, layers: &mut Layers<'_>) -> Option<(Layer, usize)> {
         match self.buffers.steps.get(index) {
             Some(words) if PACK => steps::decode(index, words).or_else(|| self.layer_again(index)),
-            _ => layers.next(),
+            // Kernels that pack nothing.
+            _ => Some((layers.next()?, 0)),
         }
     }
 
@@ -368,8 +364,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     #[cold]
     #[inline(never)]
-    fn layer_again(&self, index: usize) -> Option<Layer> {
-        self.model.layers().nth(index)
+    fn layer_again(&self, index: usize) -> Option<(Layer, usize)> {
+        let layer = self.model.layers().nth(index)?;
+        Some((layer, self.kernels.packed_bytes(&layer)))
     }
 
     /// Draws `start..start + count`, side by side.
@@ -382,25 +379,23 @@ impl<'m, 'w> Predictor<'m, 'w> {
     fn run_lanes(&mut self, start: Option<u16>, count: u16) -> Option<()> {
         let (mut layers, mut packed) = (self.model.layers(), 0);
         for index in 0..layers.len() {
-            let layer = self.layer(index, &mut layers)?;
+            let (layer, bytes) = self.layer(index, &mut layers)?;
+            let start_of_weights = packed;
+            packed += bytes;
             if let (0, Some(start)) = (index, start) {
-                packed += self.kernels.packed_bytes(&layer);
                 let mut lane = 0;
                 while lane < count {
                     lane += self.run_first(&layer, start + lane, lane, count)?;
                 }
             } else {
-                self.run_layer(index, &layer, &mut packed, count)?;
+                self.run_layer(index, &layer, start_of_weights..packed, count)?;
             }
         }
         Some(())
     }
 
-    /// One layer without noise, of `draws` draws; its packed weights start at byte `packed`, which goes
-    /// on to the next layer's.
-    fn run_layer(&mut self, index: usize, layer: &Layer, packed: &mut usize, draws: u16) -> Option<()> {
-        let start = *packed;
-        *packed += self.kernels.packed_bytes(layer);
+    /// One layer without noise, of `draws` draws, with these bytes of packed weights.
+    fn run_layer(&mut self, index: usize, layer: &Layer, packed: Range<usize>, draws: u16) -> Option<()> {
         let step = self.step(index == 0);
         let buffers = &mut self.buffers;
         let draws = usize::from(draws);
@@ -409,7 +404,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
             arena: buffers.arena,
             scratch: buffers.scratch,
             outputs: buffers.outputs.get_mut(..draws * self.layout.outputs)?,
-            packed: buffers.packed.get(start..*packed)?,
+            packed: buffers.packed.get(packed)?,
             tile: self.layout.tile.into(),
             draws,
         };

@@ -1,49 +1,59 @@
 //! Layers in a form that is quicker to read than the artifact's: fixed words in the workspace, with a check,
-//! so that a flip in memory makes no layer of another shape.
+//! so that a flip in memory makes no layer of another shape. Beside each layer stands how many bytes its packed
+//! weights take.
 
 use crate::artifact::{Blob, Clamp, Layer, Tensor, Weights, Window};
 
 /// Words of the facts of one layer.
 const FACTS: usize = 20;
 
-/// Words of one layer: its facts, and 64 bits to check them by.
-pub(super) const WORDS: usize = FACTS + 2;
+/// Words that are checked: the facts, the bytes of packed weights, and zeros up to a multiple of all lanes.
+const CHECKED: usize = 24;
 
-/// Facts that are summed side by side.
+/// Words of one layer: those that are checked, and 64 bits to check them by.
+pub(super) const WORDS: usize = CHECKED + 2;
+
+/// Pairs of words that are summed side by side.
 const LANES: usize = 4;
 
-/// The check of a layer's facts. Every step is a bijection of the sum, and no two words give it the same sum:
-/// damage to one word is always seen, damage to several is missed by chance alone, of about 2^-64.
-// A call of its own: inlined, it changed what the compiler made of the loop over draws around it.
-#[inline(never)]
-fn check(index: usize, facts: &[u32; FACTS]) -> [u32; 2] {
+/// The check of a layer's words. Every step is a bijection of the sum, no two pairs of words give it the same sum,
+/// and neither do two sums of a lane: damage to one pair is always seen, damage to several is missed by chance
+/// alone, of about 2^-64.
+fn check(index: usize, words: &[u32; CHECKED]) -> [u32; 2] {
     // Odd: the golden ratio in 64 bits.
     let step = |sum: u64, word: u64| {
         let product = (sum ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         product ^ product >> 32
     };
     let mut sums = [index as u64; LANES];
-    for four in facts.as_chunks::<LANES>().0 {
-        sums.iter_mut().zip(four).for_each(|(sum, &word)| *sum = step(*sum, word.into()));
+    for pairs in words.as_chunks::<{ 2 * LANES }>().0 {
+        for (sum, &[low, high]) in sums.iter_mut().zip(pairs.as_chunks::<2>().0) {
+            *sum = step(*sum, u64::from(low) | u64::from(high) << 32);
+        }
     }
-    let sum = sums.into_iter().fold(0, step);
+    // A flip of a sum's highest bits leaves its step in few bits, 32 apart: no multiple of 13 brings those of two
+    // lanes together.
+    let sum = sums.into_iter().fold(0, |all: u64, sum| all.rotate_left(13) ^ sum);
     [sum as u32, (sum >> 32) as u32]
 }
 
-/// Layer `index` as words; `None` if it does not fit, which no layer of today does.
-pub(super) fn encode(index: usize, layer: &Layer) -> Option<[u32; WORDS]> {
-    let facts = facts(layer)?;
+/// Layer `index` and the bytes of its packed weights as words; `None` if they do not fit, which those of no layer
+/// of today do not.
+pub(super) fn encode(index: usize, layer: &Layer, packed: usize) -> Option<[u32; WORDS]> {
     let mut words = [0; WORDS];
-    words[..FACTS].copy_from_slice(&facts);
-    words[FACTS..].copy_from_slice(&check(index, &facts));
+    let (checked, check_words) = words.split_first_chunk_mut::<CHECKED>()?;
+    checked[..FACTS].copy_from_slice(&facts(layer)?);
+    checked[FACTS] = u32::try_from(packed).ok()?;
+    check_words.copy_from_slice(&check(index, checked));
     Some(words)
 }
 
 /// What [`encode`] made words of; `None` if they were damaged since.
 #[inline]
-pub(super) fn decode(index: usize, words: &[u32; WORDS]) -> Option<Layer> {
-    let (facts, checked) = words.split_first_chunk::<FACTS>()?;
-    if check(index, facts) == *checked { read(facts) } else { None }
+pub(super) fn decode(index: usize, words: &[u32; WORDS]) -> Option<(Layer, usize)> {
+    let (checked, sum) = words.split_first_chunk::<CHECKED>()?;
+    let (facts, packed) = checked.split_first_chunk::<FACTS>()?;
+    if check(index, checked) == *sum { Some((read(facts)?, *packed.first()? as usize)) } else { None }
 }
 
 fn facts(layer: &Layer) -> Option<[u32; FACTS]> {
@@ -315,8 +325,8 @@ mod tests {
             Layer::Pad { input, output, begin: [3, 65_535] },
         ];
         for (index, layer) in layers.into_iter().enumerate() {
-            let words = encode(index, &layer).unwrap();
-            assert_eq!(decode(index, &words), Some(layer));
+            let words = encode(index, &layer, 64 * index).unwrap();
+            assert_eq!(decode(index, &words), Some((layer, 64 * index)));
             assert_eq!(decode(index + 1, &words), None, "the words of another layer");
             let mut damaged = words;
             for bit in 0..32 * WORDS {
@@ -332,21 +342,21 @@ mod tests {
     #[test]
     fn damage_to_a_word_and_pairs_of_flips_are_seen() {
         let mut word = 1_u32;
-        let facts = [(); FACTS].map(|()| {
+        let words = [(); CHECKED].map(|()| {
             word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             word
         });
-        let expected = check(3, &facts);
-        for at in 0..FACTS {
+        let expected = check(3, &words);
+        for at in 0..CHECKED {
             for round in 1..2000_u32 {
-                let mut damaged = facts;
+                let mut damaged = words;
                 damaged[at] ^= round.wrapping_mul(0x0101_6B2D);
                 assert_ne!(check(3, &damaged), expected, "word {at}");
             }
         }
-        for first in 0..32 * FACTS {
-            for second in first + 1..32 * FACTS {
-                let mut damaged = facts;
+        for first in 0..32 * CHECKED {
+            for second in first + 1..32 * CHECKED {
+                let mut damaged = words;
                 damaged[first / 32] ^= 1 << (first % 32);
                 damaged[second / 32] ^= 1 << (second % 32);
                 assert_ne!(check(3, &damaged), expected, "bits {first} and {second}");

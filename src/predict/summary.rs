@@ -73,14 +73,8 @@ pub(super) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// Starts over.
-    pub(super) fn clear(mean: &mut [f32], spread: &mut [f32]) {
-        mean.fill(0.0);
-        spread.fill(0.0);
-    }
-
     /// Adds one draw's outputs: logits, which become probabilities, logarithms of variances, which become
-    /// variances, or values.
+    /// variances, or values. The first one starts over.
     pub(super) fn push(&mut self, outputs: &mut [f32], model: &Model<'_>, head: Option<&Head>) {
         self.entropy += match head {
             None => probabilities(model, outputs),
@@ -88,7 +82,16 @@ impl<'a> Summary<'a> {
         };
         self.samples += 1;
         let n = f32::from(self.samples);
-        for ((&x, mean), squares) in outputs.iter().zip(&mut *self.mean).zip(&mut *self.spread) {
+        let sums = outputs.iter().zip(&mut *self.mean).zip(&mut *self.spread);
+        if self.samples == 1 {
+            for ((&x, mean), squares) in sums {
+                // Not -0: a mean starts at 0.
+                *mean = x + 0.0;
+                *squares = 0.0;
+            }
+            return;
+        }
+        for ((&x, mean), squares) in sums {
             let before = x - *mean;
             *mean += before / n;
             *squares += before * (x - *mean);

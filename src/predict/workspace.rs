@@ -134,6 +134,7 @@ impl Layout {
             // Two numbers an output: cheap enough to keep in any case.
             NoiseKind::Outputs => {
                 self.noise_outputs = outputs;
+                self.stored = self.stored.max(self.group().into());
                 self.acc_mean = outputs;
                 self.noise_scale = outputs;
                 self.packed_noise = kernels.packed_bytes(first.layer);
@@ -162,7 +163,7 @@ impl Layout {
 
     /// Streams that are drawn at a time; at least 1.
     pub(super) fn group(&self) -> u16 {
-        let together = self.packed_noise > 0 && self.squares == 0;
+        let together = PACK && self.noise_outputs > 0 || self.packed_noise > 0 && self.squares == 0;
         // The least is for the compiler, which then keeps no panic for a division by it.
         if together { self.streams.min(STREAMS as u16).max(1) } else { 1 }
     }

@@ -21,7 +21,7 @@ mod pool;
 
 pub(crate) use axis::axis;
 pub(crate) use conv::scratch_values;
-pub(crate) use draw::draw;
+pub(crate) use draw::{draw, draw_outputs};
 pub(crate) use elementwise::{add, lookup, quantize};
 #[cfg(all(target_arch = "x86_64", feature = "std"))]
 pub(crate) use finish::combine;

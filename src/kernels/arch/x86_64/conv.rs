@@ -161,11 +161,15 @@ const fn fits<S: Simd>(pixels: usize, vectors: usize) -> bool {
 /// Pixels of a tile: the cheapest way to cover a row. The last tile of a row moves back where it would
 /// stand over the end.
 fn tile_width<S: Simd>(vectors: usize, width: usize) -> usize {
-    let widths = WIDTHS[vectors.ilog2() as usize];
-    let fitting = widths.iter().copied().filter(|&p| p <= width && fits::<S>(p, vectors));
     // Half cycles of a group: products, loads, and the least that latency allows.
     let cost = |p: usize| width.div_ceil(p) * (p * vectors).max(p + vectors).max(8);
-    fitting.min_by_key(|&p| (cost(p), core::cmp::Reverse(p))).unwrap_or(1)
+    let (mut best, mut least) = (1, cost(1));
+    for &p in WIDTHS[vectors.ilog2() as usize] {
+        if p <= width && fits::<S>(p, vectors) && cost(p) <= least {
+            (best, least) = (p, cost(p));
+        }
+    }
+    best
 }
 
 /// Runs all rows with the tile that suits them; see [`Simd::rows`].
@@ -203,9 +207,8 @@ unsafe fn run<S: Simd, const P: usize, const C: usize, const FLIP: bool>(s: S, j
     for number in 0..packed.shape.tiles {
         let channel = number * C * S::LANES;
         // SAFETY: the tile exists.
-        let (weights, init, multiplier) = unsafe {
-            (packed.weights::<S>(number), packed.init::<S>(number), packed.multiplier::<S>(number))
-        };
+        let (weights, init, multiplier) =
+            unsafe { (packed.weights(number), packed.init::<S>(number), packed.multiplier::<S>(number)) };
         let run = (C * S::LANES).min(channels - channel);
         let mut to = To { output: job.output, filter, multiplier, channel, run, channels };
         for row in 0..rows.height {

@@ -44,7 +44,8 @@ pub(super) fn depthwise<S: Simd>(
     // A line: a whole row where blocks may cross pixels, else one pixel.
     let row = usize::from(to.width) * channels;
     let (line, lines) = if blocks.flat { (row, 1) } else { (channels, usize::from(to.width)) };
-    let step = usize::from(window.stride[0]) * staged.row_bytes();
+    let row_bytes = staged.row_bytes();
+    let step = usize::from(window.stride[0]) * row_bytes;
     let rounding = Rounding { zero_point, clamp };
     for (index, image) in conv.each_image().enumerate() {
         stage(conv, image.input, &staged, 0x80, staging);
@@ -52,15 +53,15 @@ pub(super) fn depthwise<S: Simd>(
         while y_row < usize::from(to.height) {
             let pair = matches!(taps, Taps::Pairs { .. }) && y_row + 1 < usize::from(to.height);
             for start in (0..lines).map(|at| at * line) {
-                for (number, first) in (0..line).step_by(block).enumerate() {
-                    let tile = number % blocks.period;
+                let tiles = (0..blocks.period).cycle();
+                for (tile, first) in tiles.zip((0..line).step_by(block)) {
                     let at = start + first;
                     let n = block.min(line - first);
                     // SAFETY: the taps of value `at` lie in the staged input, and a block's other
                     // bytes in it or in the slack behind; `y` holds all images.
                     unsafe {
                         let x = staging.as_ptr().add(y_row * step + at);
-                        let weights = packed.weights::<S>(tile);
+                        let weights = packed.weights(tile);
                         let multiplier = packed.multiplier::<S>(tile);
                         let init = packed.init::<S>(tile);
                         let mut acc = [s.zero(); 4];
@@ -75,7 +76,6 @@ pub(super) fn depthwise<S: Simd>(
                             }
                             Taps::Pairs { columns } => {
                                 let columns = &offsets.as_flattened()[..columns];
-                                let row_bytes = staged.row_bytes();
                                 // A row without a partner reads no fourth one.
                                 let fourth = if pair { 3 } else { 2 } * row_bytes;
                                 let below = [row_bytes, 2 * row_bytes, fourth];

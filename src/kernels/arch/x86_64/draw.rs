@@ -1,41 +1,71 @@
-//! Noise weights of four streams side by side, with AVX-512.
+//! Noise of four streams side by side, with AVX-512.
 //!
 //! The generators' states are four lanes of 128-bit vectors. Four steps of them make one vector of 16
 //! random numbers, which become Gaussians by one gather from the table of nodes.
 
 use super::zmm::Zmm;
-use crate::kernels::{NoiseDraw, STREAMS, reference};
+use crate::kernels::{NoiseDraw, OutputDraw, STREAMS, reference};
 use crate::random::{MAX_EPS, NODES, state};
 use core::arch::x86_64::*;
 
+/// The states of four generators, a word of each in a vector.
+struct Streams([__m128i; 4]);
+
+impl Streams {
+    /// `None` for fewer than two streams, and for a state that is not its seed's: the specification draws those.
+    fn new(_proof: Zmm, seed: u64, streams: &[u64]) -> Option<Self> {
+        let mut states = [[0_u32; STREAMS]; 4];
+        for (lane, &stream) in streams.iter().enumerate().take(STREAMS) {
+            let bytes = state(seed, stream);
+            for (word, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
+                states[word][lane] = u32::from_le_bytes(*four);
+            }
+            if bytes == [0; 16] {
+                return None;
+            }
+        }
+        let lanes = |words: [u32; 4]| {
+            let [a, b, c, d] = words.map(|word| word as i32);
+            // SAFETY: every x86-64 CPU has SSE2.
+            unsafe { _mm_setr_epi32(a, b, c, d) }
+        };
+        (streams.len() >= 2).then(|| Self(states.map(lanes)))
+    }
+
+    /// The next four Gaussians of each stream, those of a step side by side.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512cd")]
+    fn next(&mut self) -> __m512i {
+        let bits = [(); 4].map(|()| next(&mut self.0));
+        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(bits[0]), bits[1]);
+        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(bits[2]), bits[3]);
+        gaussian(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
+    }
+}
+
 /// See [`reference::draw`].
-pub(super) fn draw(_proof: Zmm, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
-    let weights = draw.log_var.len();
-    let mut states = [[0_u32; STREAMS]; 4];
-    for (lane, &stream) in draw.streams.iter().enumerate().take(STREAMS) {
-        let bytes = state(draw.seed, stream);
-        for (word, four) in bytes.as_chunks::<4>().0.iter().enumerate() {
-            states[word][lane] = u32::from_le_bytes(*four);
-        }
-        if bytes == [0; 16] {
-            return reference::draw(draw, noise);
-        }
+pub(super) fn draw(proof: Zmm, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+    let room = noise.len() >= draw.streams.len() * draw.log_var.len();
+    match Streams::new(proof, draw.seed, draw.streams) {
+        // SAFETY: a `Zmm` is only made where the CPU has these features.
+        Some(streams) if room => unsafe { weights(streams, draw, noise) },
+        _ => reference::draw(draw, noise),
     }
-    if draw.streams.len() < 2 || noise.len() < draw.streams.len() * weights {
-        return reference::draw(draw, noise);
+}
+
+/// See [`reference::draw_outputs`].
+pub(super) fn draw_outputs(proof: Zmm, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+    let room = eps.len() >= draw.streams.len() * draw.count;
+    match Streams::new(proof, draw.seed, draw.streams) {
+        // SAFETY: a `Zmm` is only made where the CPU has these features.
+        Some(streams) if room => unsafe { outputs(streams, draw, eps) },
+        _ => reference::draw_outputs(draw, eps),
     }
-    // SAFETY: a `Zmm` is only made where the CPU has these features.
-    unsafe { compiled(states, draw, noise) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512cd")]
-fn compiled(states: [[u32; STREAMS]; 4], draw: &NoiseDraw<'_>, noise: &mut [i8]) {
+fn weights(mut streams: Streams, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
     let weights = draw.log_var.len();
-    let lanes = |words: [u32; 4]| {
-        let [a, b, c, d] = words.map(|word| word as i32);
-        _mm_setr_epi32(a, b, c, d)
-    };
-    let mut s = states.map(lanes);
     let each_four_times = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
     let by_stream = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     for first in (0..weights).step_by(4) {
@@ -47,24 +77,39 @@ fn compiled(states: [[u32; STREAMS]; 4], draw: &NoiseDraw<'_>, noise: &mut [i8])
         let [a, b, c, d] = table;
         let table = _mm512_castsi128_si512(_mm_setr_epi32(a, b, c, d));
         let table = _mm512_permutexvar_epi32(each_four_times, table);
-        let bits = [(); 4].map(|()| next(&mut s));
-        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(bits[0]), bits[1]);
-        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(bits[2]), bits[3]);
-        let bits = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
         // `noise_weight`: (table * eps + 2^22) >> 23.
-        let product = _mm512_add_epi32(_mm512_mullo_epi32(table, gaussian(bits)), _mm512_set1_epi32(1 << 22));
+        let product = _mm512_add_epi32(_mm512_mullo_epi32(table, streams.next()), _mm512_set1_epi32(1 << 22));
         let values = _mm512_cvtepi32_epi8(_mm512_srai_epi32::<23>(product));
         let mut bytes = [0_i8; 16];
         let values = _mm_shuffle_epi8(values, by_stream);
         // SAFETY: 16 bytes.
         unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), values) };
-        for (stream, bytes) in bytes.as_chunks::<4>().0.iter().enumerate().take(draw.streams.len()) {
-            let at = stream * weights + first;
-            if four.len() == 4 {
-                noise[at..at + 4].copy_from_slice(bytes);
-            } else {
-                noise[at..at + four.len()].copy_from_slice(&bytes[..four.len()]);
-            }
+        deal(&bytes, draw.streams.len(), weights, first, noise);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512cd")]
+fn outputs(mut streams: Streams, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+    let by_stream = _mm256_setr_epi16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for first in (0..draw.count).step_by(4) {
+        // |eps| <= MAX_EPS, which fits an i16.
+        let values = _mm256_permutexvar_epi16(by_stream, _mm512_cvtepi32_epi16(streams.next()));
+        let mut words = [0_i16; 16];
+        // SAFETY: 16 words.
+        unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), values) };
+        deal(&words, draw.streams.len(), draw.count, first, eps);
+    }
+}
+
+/// Four values of each stream, from `first` on of the `count` that each has.
+#[inline]
+fn deal<T: Copy>(values: &[T; 4 * STREAMS], streams: usize, count: usize, first: usize, to: &mut [T]) {
+    let left = count - first;
+    for (stream, values) in values.as_chunks::<4>().0.iter().enumerate().take(streams) {
+        let to = &mut to[stream * count + first..][..left.min(4)];
+        match to.as_chunks_mut::<4>() {
+            ([to], []) => *to = *values,
+            (_, to) => to.copy_from_slice(&values[..left]),
         }
     }
 }

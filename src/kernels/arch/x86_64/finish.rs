@@ -41,6 +41,8 @@ impl To<'_, '_, '_> {
             }
             return;
         }
+        // A copy: the accumulators themselves are never in memory, so that the outputs above come from registers.
+        let acc = *acc;
         for (p, acc) in acc.iter().enumerate() {
             let sums = natural(s, acc);
             self.other(s, index + p * self.channels, &sums[..self.run]);

@@ -25,7 +25,9 @@ mod ymm;
 mod zmm;
 
 use crate::artifact::{Clamp, Layer};
-use crate::kernels::{Add, Conv, Dense, Filter, Isa, NoiseDraw, Output, Quantize, Raw, reference};
+use crate::kernels::{
+    Add, Conv, Dense, Filter, Isa, NoiseDraw, Output, OutputDraw, Quantize, Raw, reference,
+};
 
 /// A type whose value proves that the CPU has the features, and kernels compiled for them.
 macro_rules! isa {
@@ -62,6 +64,10 @@ macro_rules! isa {
 
             fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
                 self.0.draw(draw, noise);
+            }
+
+            fn draw_outputs(self, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+                self.0.draw_outputs(draw, eps);
             }
 
             fn quantize<T: Raw>(self, x: &[T], spec: &Quantize<'_>, out: &mut [i8]) {

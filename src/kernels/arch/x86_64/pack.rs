@@ -56,7 +56,7 @@ impl Shape {
         }
         let (init, rest) = packed.split_at(self.channels::<S>() * 4);
         let (multiplier, weights) = rest.split_at(self.channels::<S>() * 4);
-        Some(Packed { shape: *self, init, multiplier, weights })
+        Some(Packed { shape: *self, init, multiplier, weights, tile_bytes: self.tile_bytes::<S>() })
     }
 }
 
@@ -67,6 +67,8 @@ pub(super) struct Packed<'p> {
     init: &'p [u8],
     multiplier: &'p [u8],
     weights: &'p [u8],
+    /// Bytes of the weights of one tile.
+    tile_bytes: usize,
 }
 
 impl Packed<'_> {
@@ -90,14 +92,14 @@ impl Packed<'_> {
         unsafe { self.multiplier.as_ptr().cast::<f32>().add(tile * self.shape.vectors * S::LANES) }
     }
 
-    /// Weights of a tile: `shape.tile_bytes()` bytes.
+    /// Weights of a tile: `tile_bytes` bytes.
     ///
     /// # Safety
     /// `tile < shape.tiles`.
     #[inline(always)]
-    pub(super) unsafe fn weights<S: Simd>(&self, tile: usize) -> *const u8 {
+    pub(super) unsafe fn weights(&self, tile: usize) -> *const u8 {
         // SAFETY: `split` checked that all tiles' bytes are there.
-        unsafe { self.weights.as_ptr().add(tile * self.shape.tile_bytes::<S>()) }
+        unsafe { self.weights.as_ptr().add(tile * self.tile_bytes) }
     }
 }
 

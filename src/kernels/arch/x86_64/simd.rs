@@ -2,7 +2,15 @@
 
 use super::conv::Job;
 use crate::artifact::Clamp;
-use crate::kernels::{NoiseDraw, Noisy, reference};
+use crate::kernels::{NoiseDraw, Noisy, OutputDraw, reference};
+
+/// -128 in every byte, to be read as volatile: of a constant, the compiler flips four bytes and spreads the result,
+/// two more instructions than flipping what was spread on the way from memory.
+pub(super) static FLIP: Line = Line([0x80; 64]);
+
+/// Bytes at the start of a cache line.
+#[repr(align(64))]
+pub(super) struct Line(pub(super) [u8; 64]);
 
 /// Vectors of [`LANES`](Self::LANES) i32 each. A value proves that the CPU has the instructions.
 ///
@@ -38,11 +46,14 @@ pub(super) trait Simd: Copy {
     /// `WEIGHTS` bytes can be read at `from`.
     unsafe fn weights(self, from: *const u8) -> Self::W;
 
+    /// What [`broadcast`](Self::broadcast) makes `x + 128` of int8 with.
+    fn flip(self) -> Self::I;
+
     /// The same four activations for every lane; in memory they are int8 where `FLIP`, else `x + 128`.
     ///
     /// # Safety
     /// 4 bytes can be read at `from`.
-    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> Self::X;
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8, flip: Self::I) -> Self::X;
 
     /// `acc + sum of four places`, int8 in memory, `4 * LANES` channels in tile order of four vectors.
     ///
@@ -67,6 +78,11 @@ pub(super) trait Simd: Copy {
     /// See [`Kernels::draw`](crate::kernels::Kernels).
     fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
         reference::draw(draw, noise);
+    }
+
+    /// See [`Kernels::draw_outputs`](crate::kernels::Kernels).
+    fn draw_outputs(self, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+        reference::draw_outputs(draw, eps);
     }
 
     /// Requantizes one run of channels, for both signs of the noise where both are wanted.

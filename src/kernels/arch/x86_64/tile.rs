@@ -36,6 +36,7 @@ pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize, const FLIP: b
                 *acc = s.load(init.add(j * S::LANES));
             }
         }
+        let flip = s.flip();
         // Few accumulators would wait for each other: odd groups get some of their own.
         let mut odd = [[s.zero(); C]; P];
         for row in 0..walk.count[0] {
@@ -44,15 +45,22 @@ pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize, const FLIP: b
                 let mut groups = walk.groups;
                 if P * C <= 6 {
                     while groups >= 2 {
-                        group::<S, P, C, FLIP>(s, &mut acc, x, step, weights);
-                        group::<S, P, C, FLIP>(s, &mut odd, x.add(4), step, weights.add(C * S::WEIGHTS));
+                        group::<S, P, C, FLIP>(s, &mut acc, x, step, weights, flip);
+                        group::<S, P, C, FLIP>(
+                            s,
+                            &mut odd,
+                            x.add(4),
+                            step,
+                            weights.add(C * S::WEIGHTS),
+                            flip,
+                        );
                         x = x.add(8);
                         weights = weights.add(2 * C * S::WEIGHTS);
                         groups -= 2;
                     }
                 }
                 for _ in 0..groups {
-                    group::<S, P, C, FLIP>(s, &mut acc, x, step, weights);
+                    group::<S, P, C, FLIP>(s, &mut acc, x, step, weights, flip);
                     x = x.add(4);
                     weights = weights.add(C * S::WEIGHTS);
                 }
@@ -80,6 +88,7 @@ unsafe fn group<S: Simd, const P: usize, const C: usize, const FLIP: bool>(
     x: *const u8,
     step: usize,
     weights: *const u8,
+    flip: S::I,
 ) {
     // SAFETY: the caller's promises.
     unsafe {
@@ -88,7 +97,7 @@ unsafe fn group<S: Simd, const P: usize, const C: usize, const FLIP: bool>(
             *w = s.weights(weights.add(j * S::WEIGHTS));
         }
         for (p, acc) in acc.iter_mut().enumerate() {
-            let x = s.broadcast::<FLIP>(x.add(p * step));
+            let x = s.broadcast::<FLIP>(x.add(p * step), flip);
             for (acc, &w) in acc.iter_mut().zip(&w) {
                 *acc = s.dot(*acc, x, w);
             }

@@ -1,7 +1,7 @@
 //! 256-bit vectors, with VNNI and without.
 
 use super::conv::{self, Job};
-use super::simd::{Rounding, Simd};
+use super::simd::{FLIP, Rounding, Simd};
 use core::arch::x86_64::*;
 
 /// Proof of AVX2 and AVX-VNNI.
@@ -54,12 +54,19 @@ unsafe fn interleave(from: [*const u8; 4]) -> [__m256i; 4] {
 /// # Safety
 /// The CPU has AVX2, and 4 bytes can be read at `from`.
 #[inline(always)]
-unsafe fn broadcast<const FLIP: bool>(from: *const u8) -> __m256i {
+unsafe fn broadcast<const FLIP: bool>(from: *const u8, flip: __m256i) -> __m256i {
     // SAFETY: the caller's promises.
     unsafe {
         let four = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
-        if FLIP { _mm256_xor_si256(four, _mm256_set1_epi8(-128)) } else { four }
+        if FLIP { _mm256_xor_si256(four, flip) } else { four }
     }
+}
+
+/// -128 in every byte.
+#[inline(always)]
+fn flip() -> __m256i {
+    // SAFETY: 32 bytes of a static; see `FLIP`.
+    unsafe { FLIP.0.as_ptr().cast::<__m256i>().read_volatile() }
 }
 
 /// Two vectors as i16 with the zero point added, each 128-bit lane by itself. Of the bounds only the
@@ -221,9 +228,14 @@ impl Simd for Ymm {
     }
 
     #[inline(always)]
-    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> __m256i {
+    fn flip(self) -> __m256i {
+        flip()
+    }
+
+    #[inline(always)]
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8, flip: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2; the memory is the caller's promise.
-        unsafe { broadcast::<FLIP>(from) }
+        unsafe { broadcast::<FLIP>(from, flip) }
     }
 
     #[inline(always)]
@@ -280,9 +292,14 @@ impl Simd for Maddwd {
     }
 
     #[inline(always)]
-    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> [__m256i; 2] {
+    fn flip(self) -> __m256i {
+        flip()
+    }
+
+    #[inline(always)]
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8, flip: __m256i) -> [__m256i; 2] {
         // SAFETY: `self` proves AVX2; the memory is the caller's promise.
-        halves(unsafe { broadcast::<FLIP>(from) })
+        halves(unsafe { broadcast::<FLIP>(from, flip) })
     }
 
     #[inline(always)]

@@ -2,8 +2,8 @@
 
 use super::conv::{self, Job};
 use super::draw;
-use super::simd::{Rounding, Simd};
-use crate::kernels::{NoiseDraw, Noisy};
+use super::simd::{FLIP, Rounding, Simd};
+use crate::kernels::{NoiseDraw, Noisy, OutputDraw};
 use core::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, VL, CD and VNNI.
@@ -111,11 +111,17 @@ impl Simd for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8) -> __m512i {
+    fn flip(self) -> __m512i {
+        // SAFETY: 64 bytes of a static; see `FLIP`.
+        unsafe { FLIP.0.as_ptr().cast::<__m512i>().read_volatile() }
+    }
+
+    #[inline(always)]
+    unsafe fn broadcast<const FLIP: bool>(self, from: *const u8, flip: __m512i) -> __m512i {
         // SAFETY: `self` proves the features; the memory is the caller's promise.
         unsafe {
             let four = _mm512_set1_epi32(from.cast::<i32>().read_unaligned());
-            if FLIP { _mm512_xor_si512(four, _mm512_set1_epi8(-128)) } else { four }
+            if FLIP { _mm512_xor_si512(four, flip) } else { four }
         }
     }
 
@@ -173,6 +179,10 @@ impl Simd for Zmm {
 
     fn draw(self, draw: &NoiseDraw<'_>, noise: &mut [i8]) {
         draw::draw(self, draw, noise);
+    }
+
+    fn draw_outputs(self, draw: &OutputDraw<'_>, eps: &mut [i16]) {
+        draw::draw_outputs(self, draw, eps);
     }
 
     unsafe fn rows(self, job: &mut Job<'_, '_, '_>) {
