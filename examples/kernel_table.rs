@@ -1,6 +1,6 @@
 //! Writes a table of small random models, one kind of layer each, for kernels that cannot run here, and
 //! prints what the specification makes of them: see `firmware/src/bin/table.rs`.
-//! `cargo run --example kernel_table -- TABLE.bin SEEDS`
+//! `cargo run --example kernel_table -- TABLE.bin FIRST_SEED END`
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -22,9 +22,11 @@ fn hash<'a>(values: impl Iterator<Item = &'a f32>) -> u64 {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, seeds] = arguments.as_slice() else { return Err("expected TABLE.bin SEEDS".into()) };
+    let [path, first, end] = arguments.as_slice() else {
+        return Err("expected TABLE.bin FIRST_SEED END".into());
+    };
     let mut table = Vec::new();
-    for seed in 0..seeds.parse()? {
+    for seed in first.parse()?..end.parse()? {
         for layer in common::LAYERS {
             let file = layer_model(layer, seed);
             let model = Model::from_bytes(&file)?;

@@ -55,7 +55,9 @@ impl defmt::Format for Kernels {
 }
 
 /// What runs where nothing is chosen at run time. An MCU has room for one set of kernels.
-#[cfg(all(feature = "cortex-m-dsp", target_os = "none"))]
+#[cfg(all(feature = "cortex-m-mve", target_os = "none"))]
+type Base = arch::cortex_m::Mve;
+#[cfg(all(feature = "cortex-m-dsp", not(feature = "cortex-m-mve"), target_os = "none"))]
 type Base = arch::cortex_m::Dsp;
 #[cfg(not(all(feature = "cortex-m-dsp", target_os = "none")))]
 type Base = isa::Reference;

@@ -31,7 +31,7 @@ pub fn run_task(arguments: &[String]) -> Result<(), String> {
     };
     everywhere(&sound)?;
     let program = program(&M4, &sound)?;
-    let (regions, _) = count(&plugin()?, &program)?;
+    let (regions, _) = count(&plugin()?, "mps2-an386", &program)?;
     let seconds = regions.len() / 2;
     let (heard, predicted) = regions.split_at(seconds);
     println!("Cortex-M4F, instructions of each second: features {heard:?}, predictions {predicted:?}");

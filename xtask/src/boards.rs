@@ -25,7 +25,7 @@ const IN_QEMU: Processor = Processor {
     target: "thumbv7em-none-eabihf",
     board: "stm32f407",
     cpu: None,
-    dsp: true,
+    features: &["dsp"],
     machines: &["netduinoplus2"],
 };
 
@@ -40,8 +40,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     every_map_has_a_row()?;
     let case = lenet()?;
     for (board, target) in BOARDS {
-        let processor =
-            Processor { name: board, target, board, cpu: None, dsp: target.contains("v7em"), machines: &[] };
+        let features: &[&str] = if target.contains("v7em") { &["dsp"] } else { &[] };
+        let processor = Processor { name: board, target, board, cpu: None, features, machines: &[] };
         let program = build_more(&processor, &case, "device", &SETTINGS, &["--features", "log"])?;
         let file = std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))?;
         let sizes = elf::sizes(&file).ok_or_else(|| format!("{}: no ELF file", program.display()))?;

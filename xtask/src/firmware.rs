@@ -9,6 +9,7 @@ use crate::instructions::sizes;
 use crate::models::{Case, cases, same, stf_run};
 use crate::{golden, real};
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,8 +38,8 @@ pub struct Processor {
     pub board: &'static str,
     /// The CPU to compile for, if it is more than its target says.
     pub cpu: Option<&'static str>,
-    /// Whether it has the DSP extension and an FPU.
-    pub dsp: bool,
+    /// Kernels of its own: features of the firmware.
+    pub features: &'static [&'static str],
     /// QEMU machines.
     pub machines: &'static [&'static str],
 }
@@ -49,19 +50,30 @@ pub const M4: Processor = Processor {
     target: "thumbv7em-none-eabihf",
     board: "mps2-an386",
     cpu: None,
-    dsp: true,
+    features: &["dsp"],
     // The M7 board has the same map.
     machines: &["mps2-an386", "mps2-an500"],
 };
 
+/// The one with vectors.
+pub const M55: Processor = Processor {
+    name: "Cortex-M55",
+    target: "thumbv8m.main-none-eabihf",
+    board: "mps3-an547",
+    cpu: Some("cortex-m55"),
+    features: &["mve"],
+    machines: &["mps3-an547"],
+};
+
 /// QEMU has no Cortex-M0+ of this size: its code runs on an M3.
-pub const OTHERS: [Processor; 3] = [
+pub const OTHERS: [Processor; 4] = [
+    M55,
     Processor {
         name: "Cortex-M3, soft float",
         target: "thumbv7m-none-eabi",
         board: "mps2-an385",
         cpu: None,
-        dsp: false,
+        features: &[],
         machines: &["mps2-an385"],
     },
     Processor {
@@ -69,7 +81,7 @@ pub const OTHERS: [Processor; 3] = [
         target: "thumbv6m-none-eabi",
         board: "mps2-an385",
         cpu: None,
-        dsp: false,
+        features: &[],
         machines: &["mps2-an385"],
     },
     Processor {
@@ -77,7 +89,7 @@ pub const OTHERS: [Processor; 3] = [
         target: "thumbv8m.main-none-eabihf",
         board: "mps2-an505",
         cpu: Some("cortex-m33"),
-        dsp: true,
+        features: &["dsp"],
         machines: &["mps2-an505"],
     },
 ];
@@ -94,7 +106,12 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         }
     }
     let first = cases.first().ok_or("no model")?;
-    table(first)?;
+    // The M55's board has memory for a sixth at a time.
+    for (processor, kernels, part) in [(&M4, "cortex-m-dsp", SEEDS), (&M55, "cortex-m-mve", SEEDS / 6)] {
+        for start in (0..SEEDS).step_by(part) {
+            table(processor, kernels, start..start + part, first)?;
+        }
+    }
     // Links only if nothing that predicts can panic, nor anything that loads and checks.
     for (operators, load) in [("model", "embedded"), ("all", "checked")] {
         let least = build(&M4, first, "predict", &Settings { operators, load, ..DEFAULT })?;
@@ -175,11 +192,12 @@ pub fn build_program(
         .env("STF_OPERATORS", settings.operators)
         .env("STF_LOAD", settings.load);
     build.env("STF_GOLDEN", if program == "golden" { golden::folder() } else { PathBuf::new() });
-    // Without the DSP kernels the compiler makes the inner loops: worth their size.
-    let profile = if processor.dsp { "release" } else { "fast" };
+    // Without the DSP kernels the compiler makes the inner loops, and beside the vector kernels what becomes of
+    // accumulators: worth their size.
+    let profile = if processor.features == ["dsp"] { "release" } else { "fast" };
     build.args(["build", "--quiet", "--profile", profile, "--locked", "--bin", program]).args(more);
-    if processor.dsp {
-        build.args(["--features", "dsp"]);
+    if !processor.features.is_empty() {
+        build.args(["--features", &processor.features.join(",")]);
     }
     if let Some(cpu) = processor.cpu {
         // The flags of firmware/.cargo/config.toml and one more: the variable replaces them.
@@ -233,17 +251,23 @@ fn selftest_with(processor: &Processor, case: &Case, host: &Path, settings: &Set
     Ok(())
 }
 
+/// Models of each kind in [`table`].
+const SEEDS: usize = 24;
+
 /// Models around the widths of the kernels' loops, one kind of layer each, against the specification.
-fn table(case: &Case) -> Result<(), String> {
+fn table(processor: &Processor, kernels: &str, seeds: Range<usize>, case: &Case) -> Result<(), String> {
     let path = target_dir().join("device-test/table.bin");
     let mut make = cargo(None)?;
     make.args(["run", "--quiet", "--package", "stf-bnn", "--example", "kernel_table", "--"]);
-    let expected = output(make.arg(&path).arg("24"))?;
-    let program = build_program(&M4, [&case.model, &path], "table", &DEFAULT, &[])?;
-    let printed = output(qemu("mps2-an386", &program).args(["-serial", "none"]))?;
-    let mut wanted = b"cortex-m-dsp\n".to_vec();
+    let expected = output(make.arg(&path).args([seeds.start.to_string(), seeds.end.to_string()]))?;
+    let program = build_program(processor, [&case.model, &path], "table", &DEFAULT, &[])?;
+    let mut wanted = format!("{kernels}\n").into_bytes();
     wanted.extend(expected);
-    same("kernels on mps2-an386", &printed, &wanted)
+    for machine in processor.machines {
+        let printed = output(qemu(machine, &program).args(["-serial", "none"]))?;
+        same(&format!("kernels on {machine}"), &printed, &wanted)?;
+    }
+    Ok(())
 }
 
 /// The C example, where its compiler is installed.

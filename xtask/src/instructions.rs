@@ -1,9 +1,9 @@
 //! `cargo xtask instructions`: how many instructions each layer and a whole prediction take on a
-//! Cortex-M4F in QEMU, and the memory of it. Counts are exact and repeat; they are no cycles.
+//! Cortex-M4F and a Cortex-M55 in QEMU, and the memory of it. Counts are exact and repeat; they are no cycles.
 
 use crate::cross::{output, root, run, target_dir};
 use crate::elf;
-use crate::firmware::{DEFAULT, M4, build_program, qemu};
+use crate::firmware::{DEFAULT, M4, M55, build_program, qemu};
 use crate::models::cases;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +16,14 @@ pub fn run_task(arguments: &[String]) -> Result<(), String> {
     let plugin = plugin()?;
     for (index, case) in cases(arguments, &NETWORKS)?.iter().enumerate() {
         let name = if arguments.is_empty() { NETWORKS[index] } else { "model" };
-        let program = build_program(&M4, [&case.model, &case.images], "layers", &DEFAULT, &[])?;
-        let (regions, printed) = count(&plugin, &program)?;
-        table(name, &regions, &printed)?;
-        let least = build_program(&M4, [&case.model, &case.images], "predict", &DEFAULT, &[])?;
-        let (code, model) = sizes(&least, &case.model)?;
-        println!("\nflash: code {code}, model {model} bytes\n");
+        for processor in [&M4, &M55] {
+            let program = build_program(processor, [&case.model, &case.images], "layers", &DEFAULT, &[])?;
+            let (regions, printed) = count(&plugin, processor.machines[0], &program)?;
+            table(&format!("{name}, {}", processor.name), &regions, &printed)?;
+            let least = build_program(processor, [&case.model, &case.images], "predict", &DEFAULT, &[])?;
+            let (code, model) = sizes(&least, &case.model)?;
+            println!("\nflash: code {code}, model {model} bytes\n");
+        }
     }
     Ok(())
 }
@@ -46,9 +48,9 @@ pub fn plugin() -> Result<PathBuf, String> {
 }
 
 /// Instructions of every region, and what the program printed.
-pub fn count(plugin: &Path, program: &Path) -> Result<(Vec<u64>, String), String> {
+pub fn count(plugin: &Path, machine: &str, program: &Path) -> Result<(Vec<u64>, String), String> {
     let file = target_dir().join("device-test/count.txt");
-    let mut qemu = qemu("mps2-an386", program);
+    let mut qemu = qemu(machine, program);
     qemu.args(["-serial", "none", "-icount", "shift=10", "-plugin"]);
     qemu.arg(format!("{},out={}", plugin.display(), file.display()));
     let printed = String::from_utf8_lossy(&output(&mut qemu)?).into_owned();

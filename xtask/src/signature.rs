@@ -32,7 +32,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         ]);
         run_command(sign.arg(&case.model).arg(&signed).arg(&key))?;
         let program = build(&signed, &case.images, &key)?;
-        let (regions, printed) = count(&plugin, &program)?;
+        let (regions, printed) = count(&plugin, "mps2-an386", &program)?;
         let [key, unsigned, with_signature] = regions[..] else {
             return Err(format!("found {} regions, expected 3", regions.len()));
         };

@@ -10,6 +10,8 @@ mod elementwise;
 mod expand;
 mod fallback;
 mod finish;
+#[cfg(feature = "cortex-m-mve")]
+mod mve;
 mod noisy;
 mod ops;
 mod plane;
@@ -21,6 +23,8 @@ use crate::artifact::{Clamp, Layer, Window};
 use crate::kernels::{Add, Conv, Dense, Filter, Isa, Output, reference};
 use conv::Out;
 use fallback::Shape;
+#[cfg(feature = "cortex-m-mve")]
+pub(in crate::kernels) use mve::Mve;
 pub(in crate::kernels) use ops::sqrt;
 
 /// Proof that this core has the DSP extension and an FPU.
