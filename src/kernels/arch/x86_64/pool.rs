@@ -1,12 +1,20 @@
 //! Pooling: a run of channels at a time in registers.
 
 use super::simd::{Rounding, Simd};
-use crate::artifact::{Clamp, Tensor};
-use crate::kernels::reference::axis;
-use crate::kernels::{Conv, reference};
+use crate::artifact::{Clamp, Tensor, Window};
+use crate::kernels::Conv;
+use crate::kernels::reference;
 
-/// Channels at a time.
-const RUN: usize = 32;
+/// As [`reference::axis`], without its divisions where the window has no padding.
+#[inline(always)]
+fn axis(window: &Window, axis: usize, at: usize, size: usize) -> (isize, usize, usize) {
+    let [kernel, stride, dilation, pad] =
+        [window.kernel, window.stride, window.dilation, window.pad].map(|pair| usize::from(pair[axis]));
+    match (at * stride).checked_sub(pad) {
+        Some(start) if start + kernel.saturating_sub(1) * dilation < size => (start as isize, 0, kernel),
+        _ => reference::axis(window, axis, at, size),
+    }
+}
 
 /// Calls `each(input of the image, output pixel, first and last tap's row, of the window's column)`.
 #[inline(always)]
@@ -61,25 +69,48 @@ impl Taps {
 /// See [`reference::max_pool`](crate::kernels::reference::max_pool).
 #[inline(always)]
 pub(super) fn max_pool(conv: &Conv<'_>, y: &mut [i8]) {
-    pixels(conv, y, |input, out, taps| {
-        let (whole, rest) = out.as_chunks_mut::<RUN>();
-        let done = whole.len() * RUN;
-        for (block, out) in whole.iter_mut().enumerate() {
-            let mut best = [i8::MIN; RUN];
-            taps.each(&conv.x, |at| {
-                if let Some(values) = input[at + block * RUN..].first_chunk::<RUN>() {
-                    best.iter_mut().zip(values).for_each(|(best, &x)| *best = (*best).max(x));
-                }
-            });
-            *out = best;
-        }
-        if !rest.is_empty() {
-            rest.fill(i8::MIN);
-            taps.each(&conv.x, |at| {
-                rest.iter_mut().zip(&input[at + done..]).for_each(|(best, &x)| *best = (*best).max(x));
-            });
+    pixels(conv, y, |input, mut out, taps| {
+        let mut channel = 0;
+        while !out.is_empty() {
+            let (now, rest) = out.split_at_mut(out.len().min(32));
+            match now.len() {
+                17.. => maximum::<32, 16>(conv, input, taps, channel, now),
+                9.. => maximum::<16, 8>(conv, input, taps, channel, now),
+                _ => maximum::<8, 4>(conv, input, taps, channel, now),
+            }
+            channel += now.len();
+            out = rest;
         }
     });
+}
+
+/// At most `RUN` channels from `channel` on, in a register; `HALF` is half of them.
+#[inline(always)]
+fn maximum<const RUN: usize, const HALF: usize>(
+    conv: &Conv<'_>,
+    input: &[i8],
+    taps: Taps,
+    channel: usize,
+    out: &mut [i8],
+) {
+    let mut best = [i8::MIN; RUN];
+    taps.each(&conv.x, |at| {
+        let values = &input[at + channel..];
+        // What lies behind the channels is read with them, and not kept.
+        match values.first_chunk::<RUN>() {
+            Some(values) => best.iter_mut().zip(values).for_each(|(best, &x)| *best = (*best).max(x)),
+            None => best.iter_mut().zip(values).for_each(|(best, &x)| *best = (*best).max(x)),
+        }
+    });
+    // Two halves that overlap: a copy of any length would be a call.
+    let behind = out.len().wrapping_sub(HALF);
+    match (best.first_chunk::<HALF>(), best.get(behind..).and_then(<[i8]>::first_chunk::<HALF>)) {
+        (Some(first), Some(last)) if behind <= HALF => {
+            out[..HALF].copy_from_slice(first);
+            out[behind..].copy_from_slice(last);
+        }
+        _ => out.iter_mut().zip(best).for_each(|(out, best)| *out = best),
+    }
 }
 
 /// See [`reference::avg_pool`](crate::kernels::reference::avg_pool).
