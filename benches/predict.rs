@@ -2,10 +2,10 @@
 //!
 //! Prints microseconds (least over many short bursts, so that other users of the machine drop out) of
 //! one pass for every kernel set, and of 8 draws; then each layer of one pass.
-//! `-- serve NETWORK SAMPLES` speaks a line protocol instead, for comparisons in alternation with other
+//! `-- serve NETWORK SAMPLES [int8]` speaks a line protocol instead, for comparisons in alternation with other
 //! runtimes: `go SECONDS` answers `{"n","min","med","cpu"}` in microseconds a prediction (wall time; `cpu`
 //! repeats the median: what the system tells of processor time without a C library is too coarse), `rss` the peak
-//! memory, `quit` ends. `SAMPLES` 0 is one pass without noise.
+//! memory, `quit` ends. `SAMPLES` 0 is one pass without noise; inputs are f32, or values that are quantized already.
 
 mod networks;
 
@@ -17,7 +17,10 @@ use stf_bnn::{Config, Input, Model, Pass, Predictor, Samples};
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["serve", network, samples] => serve(network, samples.parse().expect("a number of samples")),
+        ["serve", network, samples] => serve(network, samples.parse().expect("a number of samples"), false),
+        ["serve", network, samples, "int8"] => {
+            serve(network, samples.parse().expect("a number of samples"), true);
+        }
         [] => networks::NAMES.iter().for_each(|name| table(name)),
         names => names.iter().for_each(|name| table(name)),
     }
@@ -119,9 +122,11 @@ fn layers(name: &str) {
     });
 }
 
-/// Answers the line protocol.
-fn serve(name: &str, samples: u16) {
+/// Answers the line protocol; inputs are f32, or int8 as other runtimes are given.
+fn serve(name: &str, samples: u16, quantized: bool) {
     with(name, config(samples, None), |_, predictor, input| {
+        let values: Vec<i8> = input.iter().map(|&x| x as i8).collect();
+        let input = if quantized { Input::Quantized(&values) } else { Input::F32(input) };
         println!("{{\"ready\":1}}");
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {
             match line.split_whitespace().collect::<Vec<_>>().as_slice() {
@@ -131,7 +136,7 @@ fn serve(name: &str, samples: u16) {
                     let mut times = Vec::new();
                     while times.len() < 3 || start.elapsed() < limit {
                         let before = Instant::now();
-                        predictor.predict(Input::F32(input)).expect("a valid input");
+                        predictor.predict(input).expect("a valid input");
                         times.push(before.elapsed().as_secs_f64() * 1e6);
                     }
                     times.sort_by(f64::total_cmp);

@@ -5,7 +5,7 @@ use super::pack::{Packed, Shape};
 use super::plan::{Runs, Staged};
 use super::simd::Simd;
 use super::stage::stage;
-use super::tile::{Walk, tile};
+use super::tile::{Walk, tile, two_tiles};
 use crate::kernels::{Conv, Dense, Filter, Mean, Output, reference};
 
 /// Rows of pixels of one image (or of all of them, where these lie as in one).
@@ -204,7 +204,27 @@ unsafe fn run<S: Simd, const P: usize, const C: usize, const FLIP: bool>(s: S, j
         return;
     }
     let Job { rows, packed, channels, filter, .. } = *job;
-    for number in 0..packed.shape.tiles {
+    let mut number = 0;
+    if P == 1 && C == S::MAX_VECTORS && (rows.width, rows.height, rows.walk.count) == (1, 1, [1, 1]) {
+        // A dense layer of one image: next to nothing but loads, so an activation serves two tiles.
+        while number + 2 <= packed.shape.tiles {
+            let tiles = [number, number + 1];
+            // SAFETY: the tiles exist, and so do the window and its outputs.
+            unsafe {
+                let (weights, init) =
+                    (tiles.map(|tile| packed.weights(tile)), tiles.map(|tile| packed.init::<S>(tile)));
+                let acc = two_tiles::<S, C, FLIP>(s, rows.walk.groups, job.x, weights, init);
+                for (tile, acc) in tiles.into_iter().zip(acc) {
+                    let (channel, multiplier) = (tile * C * S::LANES, packed.multiplier::<S>(tile));
+                    let run = (C * S::LANES).min(channels - channel);
+                    let mut to = To { output: job.output, filter, multiplier, channel, run, channels };
+                    to.put(s, job.index, &[acc]);
+                }
+            }
+            number += 2;
+        }
+    }
+    for number in number..packed.shape.tiles {
         let channel = number * C * S::LANES;
         // SAFETY: the tile exists.
         let (weights, init, multiplier) =

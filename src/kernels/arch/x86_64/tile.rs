@@ -77,6 +77,40 @@ pub(super) unsafe fn tile<S: Simd, const P: usize, const C: usize, const FLIP: b
     }
 }
 
+/// Accumulators of one window, an unbroken run, for two tiles of channels: as [`tile`] of each, with one activation
+/// for both.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+pub(super) unsafe fn two_tiles<S: Simd, const C: usize, const FLIP: bool>(
+    s: S,
+    groups: usize,
+    x: *const u8,
+    weights: [*const u8; 2],
+    init: [*const i32; 2],
+) -> [[S::I; C]; 2] {
+    // SAFETY: every address is one that the caller vouches for.
+    unsafe {
+        let flip = s.flip();
+        let mut acc = [[s.zero(); C]; 2];
+        for (acc, init) in acc.iter_mut().zip(init) {
+            for (j, acc) in acc.iter_mut().enumerate() {
+                *acc = s.load(init.add(j * S::LANES));
+            }
+        }
+        for group in 0..groups {
+            let x = s.broadcast::<FLIP>(x.add(4 * group), flip);
+            for (acc, weights) in acc.iter_mut().zip(weights) {
+                for (j, acc) in acc.iter_mut().enumerate() {
+                    *acc = s.dot(*acc, x, s.weights(weights.add((group * C + j) * S::WEIGHTS)));
+                }
+            }
+        }
+        acc
+    }
+}
+
 /// One group of four inputs of every pixel.
 ///
 /// # Safety
