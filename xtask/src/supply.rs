@@ -13,7 +13,7 @@ pub fn deny(_: &[String]) -> Result<(), String> {
         eprintln!("SKIPPED: xtask deny: cargo install --locked cargo-deny");
         return Ok(());
     }
-    for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml", "device-logs/Cargo.toml"] {
         let mut check = cargo(None)?;
         check
             .args(["deny", "--workspace", "--manifest-path", manifest, "--config"])
