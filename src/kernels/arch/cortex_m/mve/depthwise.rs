@@ -1,11 +1,9 @@
 //! Depthwise convolutions: sixteen channels of a pixel at a time.
 #![allow(unsafe_code)]
 
-use super::dots::ZERO;
 use super::finish;
 use super::windows::whole;
 use crate::kernels::arch::cortex_m::axis;
-use crate::kernels::reference::RUN;
 use crate::kernels::{Conv, Filter, Output};
 use core::arch::asm;
 
@@ -13,7 +11,7 @@ use core::arch::asm;
 const LANES: usize = 16;
 
 /// Channels between two calls of what makes outputs of accumulators, at most.
-const BLOCK: usize = RUN * ZERO[0].len();
+const BLOCK: usize = 4 * LANES;
 
 /// Whether layers of so many channels are served.
 pub(super) fn serves(channels: usize) -> bool {
@@ -35,7 +33,7 @@ pub(super) fn depthwise(conv: &Conv<'_>, filter: &Filter<'_>, output: &mut Outpu
         let start = at as isize * window.stride[dim] as isize - window.pad[dim] as isize;
         if whole[dim].contains(&at) { (start, 0, kernel[dim]) } else { axis(window, dim, at, size.into()) }
     };
-    let mut index = 0;
+    let (mut index, mut acc) = (0, [0; BLOCK]);
     for image in 0..conv.input.len().checked_div(of_x)? {
         let input = conv.input.get(image * of_x..(image + 1) * of_x)?;
         for row in 0..usize::from(y.height) {
@@ -44,7 +42,6 @@ pub(super) fn depthwise(conv: &Conv<'_>, filter: &Filter<'_>, output: &mut Outpu
                 let taps = Taps::new(conv, input, filter.values, rows, inside(1, column, x.width))?;
                 for first in (0..channels).step_by(BLOCK) {
                     let run = BLOCK.min(channels - first);
-                    let mut acc = [0; BLOCK];
                     taps.run(first, run, &mut acc)?;
                     finish::put(filter, output, index + first, first, [acc.get(..run)?, &[]])?;
                 }
@@ -101,11 +98,12 @@ impl<'a> Taps<'a> {
         })
     }
 
-    /// Accumulators of channels `first..first + run`.
+    /// Accumulators of channels `first..first + run`; what was in `acc` does not matter.
     #[inline(always)]
     fn run(&self, first: usize, run: usize, acc: &mut [i32; BLOCK]) -> Option<()> {
         let [rows, columns] = self.count;
         if rows == 0 || columns == 0 {
+            acc.fill(0);
             return Some(());
         }
         // The last channels may be done twice: vectors end with the layer's last channel.

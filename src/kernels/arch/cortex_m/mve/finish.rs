@@ -73,27 +73,39 @@ struct Job {
     flip: u32,
 }
 
+impl Job {
+    /// As many values as all slices have; `None` if that is none.
+    #[inline(always)]
+    fn new(
+        [a, b]: [&[i32]; 2],
+        [m_a, m_b]: [&[f32]; 2],
+        subtract: bool,
+        zero_point: i8,
+        clamp: Clamp,
+        to: &mut [i8],
+    ) -> Option<Self> {
+        let count = to.len().min(a.len()).min(b.len()).min(m_a.len()).min(m_b.len());
+        (count > 0).then_some(Self {
+            a: a.as_ptr(),
+            m_a: m_a.as_ptr(),
+            b: b.as_ptr(),
+            m_b: m_b.as_ptr(),
+            to: to.as_mut_ptr(),
+            count,
+            zero_point: zero_point.into(),
+            min: clamp.min.into(),
+            max: clamp.max.into(),
+            flip: u32::from(subtract) << 31,
+        })
+    }
+}
+
 /// `clamp(round_half_even(f32(a + b) * m) + zero_point)`, as many as `to` has; all others have as many.
 ///
 /// Vectors flush what is less than the least normal number to zero, which is what it is rounded to.
 #[inline(always)]
 fn requantize([a, b]: [&[i32]; 2], m: &[f32], zero_point: i8, clamp: Clamp, to: &mut [i8]) {
-    let count = to.len().min(a.len()).min(b.len()).min(m.len());
-    if count == 0 {
-        return;
-    }
-    let job = Job {
-        a: a.as_ptr(),
-        m_a: m.as_ptr(),
-        b: b.as_ptr(),
-        m_b: m.as_ptr(),
-        to: to.as_mut_ptr(),
-        count,
-        zero_point: zero_point.into(),
-        min: clamp.min.into(),
-        max: clamp.max.into(),
-        flip: 0,
-    };
+    let Some(job) = Job::new([a, b], [m, m], false, zero_point, clamp, to) else { return };
     // SAFETY: tail predication keeps loads and stores within `count` values, which all slices have; the stack is as
     // before at the end.
     unsafe {
@@ -130,29 +142,14 @@ fn requantize([a, b]: [&[i32]; 2], m: &[f32], zero_point: i8, clamp: Clamp, to: 
 /// `clamp(round_half_even(f32(a) * m_a ± f32(b) * m_b) + zero_point)`, as [`requantize`].
 #[inline(always)]
 fn combine(
-    [a, b]: [&[i32]; 2],
-    [m_a, m_b]: [&[f32]; 2],
+    sums: [&[i32]; 2],
+    multipliers: [&[f32]; 2],
     subtract: bool,
     zero_point: i8,
     clamp: Clamp,
     to: &mut [i8],
 ) {
-    let count = to.len().min(a.len()).min(b.len()).min(m_a.len()).min(m_b.len());
-    if count == 0 {
-        return;
-    }
-    let job = Job {
-        a: a.as_ptr(),
-        m_a: m_a.as_ptr(),
-        b: b.as_ptr(),
-        m_b: m_b.as_ptr(),
-        to: to.as_mut_ptr(),
-        count,
-        zero_point: zero_point.into(),
-        min: clamp.min.into(),
-        max: clamp.max.into(),
-        flip: u32::from(subtract) << 31,
-    };
+    let Some(job) = Job::new(sums, multipliers, subtract, zero_point, clamp, to) else { return };
     // SAFETY: as in `requantize`.
     unsafe {
         asm!(

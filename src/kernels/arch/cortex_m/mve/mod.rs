@@ -108,9 +108,9 @@ impl Isa for Mve {
         self.0.scratch_values(layer, images)
     }
 
-    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], mut output: Output<'_>) {
+    fn conv2d(self, conv: &Conv<'_>, filter: &Filter<'_>, scratch: &mut [i16], output: Output<'_>) {
         // `None` is a slice that is too short: the artifact's check excludes it.
-        let _ = convolution(conv, filter, bytemuck::cast_slice_mut(scratch), &mut output);
+        let _ = self.conv2d_served(conv, filter, scratch, output);
     }
 
     fn conv2d_served(
