@@ -4,7 +4,7 @@ use crate::checksum::CRC;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use stf_host::data::{self, Content, cifar, idx, images, npz};
+use stf_host::data::{self, Content, audio, cifar, idx, images, npz, table};
 
 /// A folder of this process alone, in memory where that can be had.
 fn folder() -> &'static Path {
@@ -120,5 +120,30 @@ pub fn images(input: &[u8]) {
         assert_eq!(pixels.len(), shape.len());
         let loaded = data::load(&folder.to_string_lossy(), None);
         assert!(loaded.is_ok_and(|loaded| loaded.shape() == shape), "an image is a data set of one");
+    }
+}
+
+/// One WAV file, by itself and in a class folder.
+pub fn wav(input: &[u8]) {
+    let folder = folder().join("wav");
+    let class = folder.join("class");
+    fs::create_dir_all(&class).expect("a folder");
+    let file = class.join("speaker_0.wav");
+    fs::write(&file, input).expect("room");
+    if audio::wav::read(&file).is_ok() {
+        // A recording that is too short for a frame is refused by name.
+        if let Ok(loaded) = data::load(&folder.to_string_lossy(), None) {
+            assert_eq!(loaded.parts().map(|(_, part)| part.len()).sum::<usize>(), 1, "one recording");
+        }
+    }
+}
+
+/// A table; the first part names the targets, unless it is empty.
+pub fn table(input: &[u8]) {
+    let Some((_, names, rows)) = parts(input) else { return };
+    let names = String::from_utf8_lossy(names);
+    let targets = (!names.is_empty()).then_some(&*names);
+    if let Ok(set) = table::read("fuzz", &write("table.csv", rows), targets) {
+        assert_eq!(set.targets.values.len(), set.targets.names.len() * set.len());
     }
 }

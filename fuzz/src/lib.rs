@@ -48,6 +48,10 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "host")]
     Target { name: "images", run: data::images, mutate: None, repair: Some(checksum::repair_png) },
     #[cfg(feature = "host")]
+    Target { name: "wav", run: data::wav, mutate: None, repair: None },
+    #[cfg(feature = "host")]
+    Target { name: "table", run: data::table, mutate: None, repair: None },
+    #[cfg(feature = "host")]
     Target { name: "onnx", run: onnx::run, mutate: None, repair: None },
     Target { name: "c-api", run: c_api::run, mutate: None, repair: None },
 ];

@@ -76,6 +76,10 @@ pub fn of(target: &str) -> io::Result<Vec<Seed>> {
         "numpy" => numpy(),
         #[cfg(feature = "host")]
         "images" => images(),
+        #[cfg(feature = "host")]
+        "wav" => recordings(),
+        #[cfg(feature = "host")]
+        "table" => tables(),
         "onnx" => {
             files("host-tools/tests/onnx_models", |path| path.extension().is_some_and(|e| e == "onnx"))?
         }
@@ -216,6 +220,44 @@ fn images() -> Vec<Seed> {
         (name.to_string(), file.into_inner())
     };
     kinds.into_iter().map(encode).collect()
+}
+
+/// A WAV file of one channel or two, with a chunk of odd length in front of the samples.
+#[cfg(feature = "host")]
+fn recording(channels: u8, rate: u16, frames: usize) -> Vec<u8> {
+    let [low, high] = rate.to_le_bytes();
+    let format = [1, 0, channels, 0, low, high, 0, 0, 0, 0, 0, 0, 2 * channels, 0, 16, 0];
+    let samples: Vec<u8> = (0..frames * usize::from(channels) * 2).map(|i| (i * 37 >> 3) as u8).collect();
+    let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+    for (name, content) in [(b"fmt ", &format[..]), (b"LIST", b"abc"), (b"data", &samples)] {
+        file.extend(name);
+        file.extend((content.len() as u32).to_le_bytes());
+        file.extend(content);
+        file.resize(file.len().next_multiple_of(2), 0);
+    }
+    file
+}
+
+#[cfg(feature = "host")]
+fn recordings() -> Vec<Seed> {
+    let kinds = [("empty", 1, 8_000, 0), ("mono", 1, 8_000, 700), ("stereo", 2, 16_000, 1_500)];
+    kinds.map(|(name, channels, rate, frames)| (name.into(), recording(channels, rate, frames))).into()
+}
+
+/// See [`crate::data::table`].
+#[cfg(feature = "host")]
+fn tables() -> Vec<Seed> {
+    let kinds = [
+        ("last", "", "a,b,c\n1,2,3\n4,5.5,-6e1\n"),
+        ("named", "c,a", "a, b,c\n1,2,3\n4,5.5,-6e1\n"),
+        ("quoted", "b", "\"a \"\"x\"\"\",b\r\n\"1\",2\r\n"),
+    ];
+    let seed = |(name, targets, rows): (&str, &str, &str)| {
+        let length = targets.len() + rows.len();
+        let share = (targets.len() * 255).div_ceil(length) as u8;
+        (name.to_string(), [&[share, 0], targets.as_bytes(), rows.as_bytes()].concat())
+    };
+    kinds.map(seed).into()
 }
 
 fn calls() -> Vec<Seed> {

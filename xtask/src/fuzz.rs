@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// Targets without and with the host tool, which takes longer to build.
 const DEVICE: [&str; 4] = ["artifact", "manifest", "frames", "c-api"];
-const HOST: [&str; 5] = ["idx", "cifar", "numpy", "images", "onnx"];
+const HOST: [&str; 7] = ["idx", "cifar", "numpy", "images", "wav", "table", "onnx"];
 
 /// Seconds of each target where nothing else is said.
 const SECONDS: u64 = 10;

@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+/// The workspace, and what is outside of it with locks of its own.
+const MANIFESTS: [&str; 4] =
+    ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml", "device-logs/Cargo.toml"];
+
 /// `cargo xtask deny`: licences, sources, duplicates, and advisories where their database can be had.
 pub fn deny(_: &[String]) -> Result<(), String> {
     let found = Command::new("cargo").args(["deny", "--version"]).output();
@@ -13,24 +17,31 @@ pub fn deny(_: &[String]) -> Result<(), String> {
         eprintln!("SKIPPED: xtask deny: cargo install --locked cargo-deny");
         return Ok(());
     }
-    for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml", "device-logs/Cargo.toml"] {
+    let check = |manifest: &str, what: &[&str]| -> Result<Command, String> {
         let mut check = cargo(None)?;
-        check
-            .args(["deny", "--workspace", "--manifest-path", manifest, "--config"])
-            .arg(root().join("deny.toml"));
-        run_command(check.args(["check", "licenses", "bans", "sources"]))?;
+        check.args(["deny", "--workspace", "--manifest-path", manifest, "check", "--config"]);
+        check.arg(root().join("deny.toml")).args(what);
+        Ok(check)
+    };
+    for manifest in MANIFESTS {
+        run_command(&mut check(manifest, &["licenses", "bans", "sources"])?)?;
     }
-    let mut advisories = cargo(None)?;
-    advisories.args(["deny", "check", "advisories"]);
-    let found = advisories.output().map_err(|error| format!("cargo deny: {error}"))?;
-    let text = String::from_utf8_lossy(&found.stderr).into_owned();
-    if !found.status.success()
-        && (text.contains("failed to fetch") || text.contains("failed to load advisory"))
-    {
-        eprintln!("SKIPPED: xtask deny: the advisory database cannot be had from here");
-        return Ok(());
+    for manifest in MANIFESTS {
+        let mut advisories = check(manifest, &["advisories"])?;
+        let found = advisories.output().map_err(|error| format!("cargo deny: {error}"))?;
+        let text = String::from_utf8_lossy(&found.stderr).into_owned();
+        if !found.status.success()
+            && (text.contains("failed to fetch") || text.contains("failed to load advisory"))
+        {
+            eprintln!("SKIPPED: xtask deny: the advisory database cannot be had from here");
+            return Ok(());
+        }
+        if !found.status.success() {
+            return Err(format!("{manifest}:\n{text}"));
+        }
+        println!("{manifest}: {}", text.trim());
     }
-    if found.status.success() { Ok(()) } else { Err(text) }
+    Ok(())
 }
 
 /// One package of the bill.

@@ -141,7 +141,7 @@ fn run(graph: &Graph, start: &Params, data: TrainData<'_>, kind: Kind, batch: us
             let stage2 = Stage2Config { estimator: Estimator::Weight, ..stage2_config(graph, batch) };
             let kernels = Method::Full.kernels(graph)?;
             let config = MeanFieldConfig { stage2, kernels, points: Some(stage1_config), samples: 1 };
-            mean_field(graph, start, data, &config, observer).map(drop)
+            mean_field(graph, start, data, &config, None, observer).map(drop)
         }
     }
 }

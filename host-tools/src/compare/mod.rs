@@ -5,6 +5,7 @@
 //! compare.json                     settings, see [`Settings`]
 //! METHOD/seed-S/net.safetensors    the trained network
 //! METHOD/seed-S/record.json        its figures, see [`UnitRecord`]; there when the unit is finished
+//! METHOD/seed-S/checkpoint-N       a network that is being trained, after its last epoch
 //! METHOD/chosen.json               temperature of the posterior, chosen on held-out examples
 //! results.json, results.md         all of it
 //! ```
@@ -12,6 +13,7 @@
 pub mod cost;
 mod figures;
 mod interval;
+pub mod keep;
 mod settings;
 mod table;
 mod train;

@@ -29,7 +29,7 @@ fn figures_are_those_of_the_trainers_own_validation() {
     let seeded = Seeded::load(&settings(), None, 0).unwrap();
     let settings = settings();
     let training = Training { settings: &settings, seeded: &seeded, stage1: None };
-    let net = training.run(Method::Stf, 1.0).unwrap().net;
+    let net = training.run(Method::Stf, 1.0, None).unwrap().net;
     let (test, pre) = (&seeded.splits.test, &seeded.preprocessing);
     let Weights::MeanField { params, posteriors } = &net.weights else { panic!("a posterior") };
     let wanted = validate(&seeded.graph, params, posteriors.first(), test, pre, 6, 3).unwrap();
@@ -86,7 +86,7 @@ fn methods_on_a_gpu_are_the_cpus() {
     let (test, pre) = (&seeded.splits.test, &seeded.preprocessing);
     let raw = raw_values(test, &[0, 1, 2, 3]).unwrap();
     for method in Method::ALL.into_iter().filter(|&method| method != Method::Plain) {
-        let on_gpu = training.run(method, 0.1).unwrap().net;
+        let on_gpu = training.run(method, 0.1, None).unwrap().net;
         let on_cpu = Net { device: Device::Cpu, ..on_gpu.clone() };
         assert_eq!(on_gpu.device, device, "{method}");
         let [gpu, cpu] = [&on_gpu, &on_cpu].map(|net| logits(net, test, pre, 3, 5).unwrap().values);
@@ -102,4 +102,53 @@ fn methods_on_a_gpu_are_the_cpus() {
         println!("{method}: logits apart by {apart:.1e}, gradients by {slopes:.1e}");
         assert!(apart < 1e-4 && slopes < 1e-3, "{method}: {apart} {slopes}");
     }
+}
+
+/// A training that is broken off after each of its epochs goes on from there, and comes to the same network; what
+/// earlier processes took counts.
+#[test]
+fn a_unit_goes_on_after_its_last_epoch() {
+    use super::keep::{Keeper, clear};
+    use crate::run::Checkpoint;
+
+    let settings = Settings {
+        architecture: "mlp-small".into(),
+        epochs: 2,
+        train_examples: 128,
+        temperatures: vec![1.0],
+        ..settings()
+    };
+    let seeded = Seeded::load(&settings, None, 0).unwrap();
+    let plain = Training { settings: &settings, seeded: &seeded, stage1: None };
+    let stage1 = plain.run(Method::Plain, 1.0, None).unwrap().net;
+    let training = Training { stage1: Some(stage1.center()), ..plain };
+    for method in Method::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = training.run(method, 1.0, None).unwrap();
+        let first = training.run(method, 1.0, Some(dir.path())).unwrap();
+        assert_eq!(first.net, whole.net, "{method}");
+        let kept = std::fs::read_dir(dir.path()).unwrap().count();
+        let networks = match method {
+            Method::Laplace => 0,
+            Method::Ensemble => settings.members - 1,
+            _ => 1,
+        };
+        assert_eq!(kept, networks, "{method}");
+        if let Some(last) = kept.checked_sub(1) {
+            let file = dir.path().join(format!("checkpoint-{last}"));
+            let mut checkpoint = Checkpoint::load(&file).unwrap();
+            checkpoint.meta["usage"]["seconds"] = 1000.0.into();
+            checkpoint.save(&file).unwrap();
+        }
+        let again = training.run(method, 1.0, Some(dir.path())).unwrap();
+        assert_eq!(again.net, whole.net, "{method}");
+        assert_eq!(again.usage.seconds > 1000.0, kept > 0, "{method}");
+        clear(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    training.run(Method::Plain, 1.0, Some(dir.path())).unwrap();
+    let mut keeper = Keeper::new("stf seed 0".into(), Some(dir.path())).unwrap();
+    let error = keeper.network(&seeded.graph, |_, _| Ok(())).unwrap_err().to_string();
+    assert!(error.contains("checkpoint-0: unit: found plain seed 0, expected stf seed 0"), "{error}");
 }

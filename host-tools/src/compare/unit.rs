@@ -1,7 +1,7 @@
 //! One unit of a comparison: a method with a seed, trained, judged, and kept on disk.
 
 use super::figures::Drawn;
-use super::{Comparison, Figures, Seeded, Tempered, Trained, Training, Trials, read_json, write_json};
+use super::{Comparison, Figures, Seeded, Tempered, Trained, Training, Trials, keep, read_json, write_json};
 use crate::calibrate::temperature;
 use crate::data::{Dataset, Preprocessing};
 use crate::error::{Error, Result};
@@ -107,6 +107,7 @@ impl Comparison {
         let folder = self.unit(method, seeded.seed);
         let file = folder.join(RECORD);
         if file.is_file() {
+            keep::clear(&folder)?;
             return read_json(&file);
         }
         let (stage1, cost) = match method.needs_stage1() {
@@ -128,7 +129,7 @@ impl Comparison {
                     (self.load(&folder.join(NET))?, candidate.cost)
                 }
                 None => {
-                    let trained = training.run(method, temperature.unwrap_or(1.0))?;
+                    let trained = training.run(method, temperature.unwrap_or(1.0), Some(&folder))?;
                     let cost = TrainingCost::from(&trained);
                     (trained.net, cost)
                 }
@@ -145,6 +146,7 @@ impl Comparison {
             ..judged
         };
         write_json(&file, &record)?;
+        keep::clear(&folder)?;
         Ok(record)
     }
 
@@ -167,12 +169,12 @@ impl Comparison {
             let folder = self.candidate(method, temperature);
             let record = folder.join(RECORD);
             if !record.is_file() {
-                let trained = training.run(method, temperature)?;
+                let trained = training.run(method, temperature, Some(&folder))?;
                 let nll = self.held_out_nll(seeded, &trained.net)?;
-                std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
                 trained.net.save(&folder.join(NET))?;
                 write_json(&record, &Candidate { nll, cost: TrainingCost::from(&trained) })?;
             }
+            keep::clear(&folder)?;
             tried.push((temperature, read_json::<Candidate>(&record)?.nll));
         }
         let best = tried.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(temperature, _)| *temperature);

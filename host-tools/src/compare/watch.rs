@@ -1,10 +1,10 @@
-//! Follows the training of one unit: progress on standard error, and whether the user asked to stop.
+//! Follows a training: progress on standard error, and whether the user asked to stop.
 
 use crate::error::Result;
 use crate::progress::{Progress, interrupt};
 use crate::train::{EpochSummary, Observer, Stage1State, Stage2State};
 
-/// Shows a unit's epochs.
+/// Shows a training's epochs.
 #[derive(Debug)]
 pub struct Watch {
     label: String,
@@ -13,10 +13,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A unit of this name.
+    /// A training of this name.
     #[must_use]
     pub fn new(label: String) -> Self {
         Self { label, epoch: (0, 0), bar: Progress::hidden() }
+    }
+
+    /// Ends an epoch with a line that stays.
+    pub(super) fn epoch_done(&mut self, line: &str) {
+        self.epoch = (0, 0);
+        std::mem::replace(&mut self.bar, Progress::hidden()).finish(&format!("{} {line}", self.label));
     }
 }
 
@@ -29,11 +35,13 @@ impl Observer for Watch {
         self.bar.set(done as u64, &format!("loss {loss:.4}"));
     }
 
-    fn stage1_epoch(&mut self, _: &EpochSummary, _: &Stage1State) -> Result<()> {
+    fn stage1_epoch(&mut self, summary: &EpochSummary, _: &Stage1State) -> Result<()> {
+        self.epoch_done(&summary.to_string());
         Ok(())
     }
 
-    fn stage2_epoch(&mut self, _: &EpochSummary, _: &Stage2State) -> Result<()> {
+    fn stage2_epoch(&mut self, summary: &EpochSummary, _: &Stage2State) -> Result<()> {
+        self.epoch_done(&summary.to_string());
         Ok(())
     }
 

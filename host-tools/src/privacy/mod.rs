@@ -10,7 +10,7 @@ mod roc;
 pub use attacks::{Observation, Rates, lira, rates};
 pub use roc::{Curve, TPR_AT};
 
-use crate::compare::{Comparison, Mean, Seeded, Training, read_json, write_json};
+use crate::compare::{Comparison, Mean, Seeded, Training, keep, read_json, write_json};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::train::methods::{Logits, Method, Net, logits};
@@ -214,9 +214,9 @@ fn shadow_net(
     };
     let training =
         Training { settings: &comparison.settings, seeded: &mine, stage1: stage1.as_ref().map(Net::center) };
-    let net = training.run(method, comparison.posterior_temperature(method)?)?.net;
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder, "create"))?;
+    let net = training.run(method, comparison.posterior_temperature(method)?, Some(&folder))?.net;
     net.save(&file)?;
+    keep::clear(&folder)?;
     Ok(net)
 }
 

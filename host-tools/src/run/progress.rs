@@ -54,7 +54,7 @@ impl<'a> RunObserver<'a> {
         self.folder.save_checkpoint(&checkpoint)?;
         self.folder.log(&to_value(summary)?)?;
         if let Some(bar) = self.bar.take() {
-            bar.finish(&line(summary));
+            bar.finish(&summary.to_string());
         }
         let slot = if summary.stage == 1 { &mut self.report.stage1 } else { &mut self.report.stage2 };
         let seconds = slot.as_ref().map_or(0.0, |report| report.seconds) + summary.seconds;
@@ -89,13 +89,4 @@ impl Observer for RunObserver<'_> {
 fn to_value(summary: &EpochSummary) -> Result<Value> {
     serde_json::to_value(summary)
         .map_err(|error| Error::invalid("log entry", error, "figures with a JSON form"))
-}
-
-fn line(summary: &EpochSummary) -> String {
-    let EpochSummary { stage, epoch, epochs, loss, validation, seconds, images_per_second, .. } = summary;
-    let kl = summary.kl.map_or(String::new(), |kl| format!(" kl {kl:.1}"));
-    format!(
-        "stage {stage} epoch {epoch}/{epochs}: loss {loss:.4}{kl}, validation {validation}, \
-         {seconds:.1} s, {images_per_second:.0} images/s"
-    )
 }

@@ -1,6 +1,6 @@
 //! What training tells while it runs.
 
-use super::state::{Stage1State, Stage2State};
+use super::state::{MeanFieldState, Stage1State, Stage2State};
 use crate::error::Result;
 use serde::Serialize;
 use std::fmt;
@@ -57,6 +57,18 @@ pub struct EpochSummary {
     pub images_per_second: f64,
 }
 
+impl fmt::Display for EpochSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stage, epoch, epochs, loss, validation, seconds, images_per_second, .. } = self;
+        let kl = self.kl.map_or(String::new(), |kl| format!(" kl {kl:.1}"));
+        write!(
+            f,
+            "stage {stage} epoch {epoch}/{epochs}: loss {loss:.4}{kl}, validation {validation}, \
+             {seconds:.1} s, {images_per_second:.0} images/s"
+        )
+    }
+}
+
 /// Follows a training run.
 pub trait Observer {
     /// After each step: `done` of `total` steps of this epoch (from 1), with the step's loss.
@@ -66,13 +78,26 @@ pub trait Observer {
     ///
     /// # Errors
     /// Whatever keeps the state from being stored; training stops.
-    fn stage1_epoch(&mut self, summary: &EpochSummary, state: &Stage1State) -> Result<()>;
+    fn stage1_epoch(&mut self, _summary: &EpochSummary, _state: &Stage1State) -> Result<()> {
+        Ok(())
+    }
 
     /// After each epoch of stage 2; the place for a checkpoint.
     ///
     /// # Errors
     /// Whatever keeps the state from being stored; training stops.
-    fn stage2_epoch(&mut self, summary: &EpochSummary, state: &Stage2State) -> Result<()>;
+    fn stage2_epoch(&mut self, _summary: &EpochSummary, _state: &Stage2State) -> Result<()> {
+        Ok(())
+    }
+
+    /// After each of the `epochs` epochs of a mean-field inference, with the mean of its steps' objectives;
+    /// the place for a checkpoint.
+    ///
+    /// # Errors
+    /// Whatever keeps the state from being stored; the inference stops.
+    fn mean_field_epoch(&mut self, _epochs: usize, _loss: f64, _state: &MeanFieldState) -> Result<()> {
+        Ok(())
+    }
 
     /// Asked after each step; `true` ends training with [`crate::Error::Interrupted`].
     fn interrupted(&self) -> bool {
@@ -86,10 +111,4 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn batch(&mut self, _: u8, _: usize, _: usize, _: usize, _: f64) {}
-    fn stage1_epoch(&mut self, _: &EpochSummary, _: &Stage1State) -> Result<()> {
-        Ok(())
-    }
-    fn stage2_epoch(&mut self, _: &EpochSummary, _: &Stage2State) -> Result<()> {
-        Ok(())
-    }
 }

@@ -10,13 +10,13 @@ use crate::graph::{Graph, NodeId, Params};
 use crate::train::accumulate::{Accumulator, scale_to_step};
 use crate::train::batches::{Batch, Epoch};
 use crate::train::config::{Optimizer, Stage1Config, Stage2Config};
-use crate::train::executor::{Executor, Pass, Trainable};
+use crate::train::executor::{Pass, Trainable};
 use crate::train::observer::Observer;
 use crate::train::optimizer::OptimizerState;
 use crate::train::random::{Purpose, derive, normals};
 use crate::train::stage1::batch_loss;
 use crate::train::stage2::warm_up;
-use crate::train::state::check_finite;
+use crate::train::state::{MeanFieldState, check_finite};
 use crate::train::variational::{add_kl_gradient, initial_log_var, kl, prior_mean};
 use crate::train::{Engine, engine};
 use crate::train::{TrainData, check_data};
@@ -42,18 +42,28 @@ pub struct MeanFieldConfig {
     pub samples: usize,
 }
 
-/// What was inferred.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MeanField {
-    /// The network; its inferred kernels are mu.
-    pub params: Params,
-    /// The posteriors, in the order of [`MeanFieldConfig::kernels`].
-    pub posteriors: Vec<Posterior>,
-    /// Bytes that the CPU's executor plans for one part.
-    pub planned_bytes: usize,
+impl MeanFieldConfig {
+    /// Examples of one part of a step.
+    #[must_use]
+    pub fn part_size(&self, examples: usize) -> usize {
+        self.stage2.batch_size.min(examples).div_ceil(self.samples.max(1))
+    }
+
+    /// What gets gradients. Frozen nodes between two inferred ones get some that nobody uses; the sets of
+    /// [`super::Method::kernels`] have none.
+    #[must_use]
+    pub fn trainable(&self) -> Trainable {
+        let first = self.kernels.iter().copied().min().unwrap_or_default();
+        let last = self.kernels.iter().copied().max().unwrap_or_default();
+        match self.points {
+            Some(_) => Trainable::All,
+            None => Trainable::Kernels { first, last },
+        }
+    }
 }
 
-/// Infers the posteriors of the kernels, from `start` on.
+/// Infers the posteriors of the kernels of the network `start`, from `resumed` or from the start, until the
+/// epochs of [`MeanFieldConfig::stage2`] are done.
 ///
 /// # Errors
 /// If a setting cannot work, the data do not fit the network, a kernel is none, the loss diverges, or
@@ -63,30 +73,29 @@ pub fn mean_field(
     start: &Params,
     data: TrainData<'_>,
     config: &MeanFieldConfig,
+    resumed: Option<MeanFieldState>,
     observer: &mut dyn Observer,
-) -> Result<MeanField> {
+) -> Result<MeanFieldState> {
     check(graph, config)?;
     check_data(graph, &data)?;
-    let part_size = config.stage2.batch_size.min(data.train.len()).div_ceil(config.samples);
-    let trainable = trainable(config);
+    let kernel = |&id: &NodeId| Kernel::new(graph, start, id, config);
     let mut trainer = Trainer {
         graph,
         config,
-        engine: engine(graph, part_size, trainable, config.stage2.device)?,
-        gradients: Accumulator::new(graph, trainable),
-        kernels: config
-            .kernels
-            .iter()
-            .map(|&id| Kernel::new(graph, start, id, config))
-            .collect::<Result<_>>()?,
+        engine: engine(graph, config.part_size(data.train.len()), config.trainable(), config.stage2.device)?,
+        gradients: Accumulator::new(graph, config.trainable()),
+        kernels: config.kernels.iter().map(kernel).collect::<Result<_>>()?,
         params: start.clone(),
         optimizer: OptimizerState::default(),
     };
-    for epoch in 0..config.stage2.epochs {
-        trainer.epoch(&data, part_size, epoch, observer)?;
+    let mut state = resumed.unwrap_or_else(|| trainer.state(0));
+    trainer.go_on(&state);
+    while state.epoch < config.stage2.epochs {
+        let loss = trainer.epoch(&data, state.epoch, observer)?;
+        state = trainer.state(state.epoch + 1);
+        observer.mean_field_epoch(config.stage2.epochs, loss, &state)?;
     }
-    let planned_bytes = Executor::for_training(graph, part_size, trainable)?.planned_bytes();
-    Ok(trainer.finish(planned_bytes))
+    Ok(state)
 }
 
 fn check(graph: &Graph, config: &MeanFieldConfig) -> Result<()> {
@@ -102,16 +111,6 @@ fn check(graph: &Graph, config: &MeanFieldConfig) -> Result<()> {
         return Err(Error::invalid("inferred kernels", "none", "at least one"));
     }
     Ok(())
-}
-
-/// Frozen nodes between two inferred ones get gradients that nobody uses; the sets here have none.
-fn trainable(config: &MeanFieldConfig) -> Trainable {
-    let first = config.kernels.iter().copied().min().unwrap_or_default();
-    let last = config.kernels.iter().copied().max().unwrap_or_default();
-    match config.points {
-        Some(_) => Trainable::All,
-        None => Trainable::Kernels { first, last },
-    }
 }
 
 /// One inferred kernel.
@@ -182,26 +181,44 @@ struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    fn epoch(
-        &mut self,
-        data: &TrainData<'_>,
-        part_size: usize,
-        epoch: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<()> {
+    /// Goes on from a state.
+    fn go_on(&mut self, state: &MeanFieldState) {
+        self.params = state.params.clone();
+        self.optimizer = state.optimizer.clone();
+        for (kernel, posterior) in self.kernels.iter_mut().zip(&state.posteriors) {
+            kernel.log_var = posterior.log_var.clone();
+            if let Some(mu) = &state.params.nodes[kernel.node].weight {
+                kernel.mu = mu.clone();
+            }
+        }
+    }
+
+    /// What has been inferred in so many epochs.
+    fn state(&self, epoch: usize) -> MeanFieldState {
+        let mut params = self.params.clone();
+        for kernel in &self.kernels {
+            params.nodes[kernel.node].weight = Some(kernel.mu.clone());
+        }
+        let posterior = |kernel: &Kernel| Posterior { node: kernel.node, log_var: kernel.log_var.clone() };
+        let posteriors = self.kernels.iter().map(posterior).collect();
+        MeanFieldState { epoch, params, posteriors, optimizer: self.optimizer.clone() }
+    }
+
+    /// Runs an epoch, from 0; returns the mean of its steps' objectives.
+    fn epoch(&mut self, data: &TrainData<'_>, epoch: usize, observer: &mut dyn Observer) -> Result<f64> {
         let config = &self.config.stage2;
         let batches = Epoch {
             data: data.train,
             preprocessing: data.preprocessing,
             augment: config.augment,
             batch_size: config.batch_size,
-            part_size,
+            part_size: self.config.part_size(data.train.len()),
             accumulate: config.accumulate,
             seed: (config.seed, STAGE, epoch as u64),
         };
         let (steps, n) = (batches.len(), data.train.len());
         let warmup = self.config.points.as_ref().map_or(0, |points| points.warmup_epochs * steps);
-        let mut nll = 0.0;
+        let (mut nll, mut sum) = (0.0, 0.0);
         batches.each(|step, batch| {
             let at = epoch * steps + step;
             nll =
@@ -215,10 +232,12 @@ impl Trainer<'_> {
                 }
                 self.step(kl_weight, config.schedule.factor(at, config.epochs * steps, warmup));
                 observer.batch(2, epoch + 1, step + 1, steps, loss);
+                sum += loss;
             }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
         })?;
-        check_finite(self.kernels.iter().flat_map(|kernel| [&kernel.mu, &kernel.log_var]), epoch + 1, HINT)
+        check_finite(self.kernels.iter().flat_map(|kernel| [&kernel.mu, &kernel.log_var]), epoch + 1, HINT)?;
+        Ok(sum / steps as f64)
     }
 
     fn kl(&self) -> f64 {
@@ -288,15 +307,6 @@ impl Trainer<'_> {
                 }
             }
         }
-    }
-
-    fn finish(mut self, planned_bytes: usize) -> MeanField {
-        for kernel in &mut self.kernels {
-            self.params.nodes[kernel.node].weight = Some(kernel.mu.clone());
-        }
-        let posterior = |kernel: Kernel| Posterior { node: kernel.node, log_var: kernel.log_var };
-        let posteriors = self.kernels.into_iter().map(posterior).collect();
-        MeanField { params: self.params, posteriors, planned_bytes }
     }
 }
 

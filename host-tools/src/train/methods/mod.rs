@@ -7,7 +7,7 @@ mod net;
 mod predict;
 
 pub use laplace::{LastLayer, fit_last_layer};
-pub use mean_field::{MeanField, MeanFieldConfig, mean_field};
+pub use mean_field::{MeanFieldConfig, mean_field};
 pub use net::{Net, Sampler, Weights};
 pub use predict::{Logits, logits};
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::run::Checkpoint;
 use crate::train::testing::{Examples, conv_net, dense_net, stage1_config, stage2_config};
 use crate::train::{Estimator, PriorMean, Schedule, Silent, validate};
 
@@ -16,8 +17,8 @@ fn trainer<'a>(graph: &'a Graph, config: &'a MeanFieldConfig) -> Trainer<'a> {
     Trainer {
         graph,
         config,
-        engine: engine(graph, 16, trainable(config), config.stage2.device).unwrap(),
-        gradients: Accumulator::new(graph, trainable(config)),
+        engine: engine(graph, 16, config.trainable(), config.stage2.device).unwrap(),
+        gradients: Accumulator::new(graph, config.trainable()),
         kernels: config.kernels.iter().map(kernel).collect(),
         params,
         optimizer: OptimizerState::default(),
@@ -72,13 +73,15 @@ fn frozen_tensors_stay() {
     let (graph, examples) = (conv_net(), Examples::new());
     let start = Params::initialise(&graph, 3);
     let last = *weighted(&graph).last().unwrap();
-    let found = mean_field(&graph, &start, examples.data(), &config(vec![last], None), &mut Silent).unwrap();
+    let found =
+        mean_field(&graph, &start, examples.data(), &config(vec![last], None), None, &mut Silent).unwrap();
     for (id, (before, after)) in start.nodes.iter().zip(&found.params.nodes).enumerate() {
         for ((name, before), (_, after)) in before.tensors().zip(after.tensors()) {
             assert_eq!(before != after, id == last && name == "weight", "{id} {name}");
         }
     }
-    let again = mean_field(&graph, &start, examples.data(), &config(vec![last], None), &mut Silent).unwrap();
+    let again =
+        mean_field(&graph, &start, examples.data(), &config(vec![last], None), None, &mut Silent).unwrap();
     assert_eq!(again, found);
 }
 
@@ -97,7 +100,7 @@ fn a_hot_posterior_is_the_prior() {
         ..config.stage2
     };
     let start = Params::initialise(&graph, 3);
-    let found = mean_field(&graph, &start, examples.data(), &config, &mut Silent).unwrap();
+    let found = mean_field(&graph, &start, examples.data(), &config, None, &mut Silent).unwrap();
     for posterior in &found.posteriors {
         let mu = found.params.nodes[posterior.node].weight.as_ref().unwrap();
         assert!(mu.iter().all(|mu| mu.abs() < 0.02));
@@ -113,7 +116,7 @@ fn all_layers_learn_from_fresh_weights() {
     let mut config = config(weighted(&graph), Some(points));
     config.stage2 = Stage2Config { epochs: 80, temperature: 0.01, ..config.stage2 };
     let start = Params::initialise(&graph, 3);
-    let found = mean_field(&graph, &start, examples.data(), &config, &mut Silent).unwrap();
+    let found = mean_field(&graph, &start, examples.data(), &config, None, &mut Silent).unwrap();
     let (data, pre) = (examples.data().validation, examples.data().preprocessing);
     let accuracy = |params| validate(&graph, params, None, data, pre, 1, 0).unwrap().accuracy;
     let (before, after) = (accuracy(&start), accuracy(&found.params));
@@ -124,11 +127,62 @@ fn all_layers_learn_from_fresh_weights() {
 fn settings_that_cannot_work_are_named() {
     let (graph, examples) = (dense_net(), Examples::new());
     let start = Params::initialise(&graph, 3);
-    let error =
-        |config| mean_field(&graph, &start, examples.data(), &config, &mut Silent).unwrap_err().to_string();
+    let error = |config| {
+        mean_field(&graph, &start, examples.data(), &config, None, &mut Silent).unwrap_err().to_string()
+    };
     assert!(error(config(vec![], None)).contains("inferred kernels"));
     assert!(error(config(vec![0], None)).contains("input"));
     assert!(error(config(vec![99], None)).contains("node 99"));
     let none = MeanFieldConfig { samples: 0, ..config(vec![2], None) };
     assert!(error(none).contains("samples"));
+}
+
+/// Keeps the state after an epoch, by way of a file.
+struct Keep<'a> {
+    graph: &'a Graph,
+    config: &'a MeanFieldConfig,
+    epoch: usize,
+    file: std::path::PathBuf,
+    kept: Option<MeanFieldState>,
+}
+
+impl Observer for Keep<'_> {
+    fn batch(&mut self, _: u8, _: usize, _: usize, _: usize, _: f64) {}
+
+    fn mean_field_epoch(&mut self, epochs: usize, loss: f64, state: &MeanFieldState) -> Result<()> {
+        assert!(loss.is_finite() && epochs == self.config.stage2.epochs);
+        if state.epoch == self.epoch {
+            let mut checkpoint = Checkpoint { meta: serde_json::json!({}), ..Checkpoint::default() };
+            state.store(self.graph, &mut checkpoint);
+            checkpoint.save(&self.file)?;
+            let mut read = Checkpoint::load(&self.file)?;
+            let points = self.config.points.as_ref().map(|points| points.optimizer);
+            let kernels = &self.config.kernels;
+            self.kept = Some(MeanFieldState::load(self.graph, kernels, points, &mut read, &self.file)?);
+            assert_eq!(self.kept.as_ref(), Some(state));
+        }
+        Ok(())
+    }
+}
+
+/// With frozen points, and with points under either optimizer.
+#[test]
+fn a_resumed_inference_is_the_unbroken_one() {
+    let (dir, examples) = (tempfile::tempdir().unwrap(), Examples::new());
+    for graph in [dense_net(), conv_net()] {
+        let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true };
+        for points in [None, Some(Optimizer::ADAM), Some(sgd)] {
+            let kernels = weighted(&graph)[1..].to_vec();
+            let mut config = config(kernels, points.map(stage1_config));
+            config.stage2.epochs = 4;
+            let start = Params::initialise(&graph, 3);
+            let file = dir.path().join("checkpoint");
+            let mut keep = Keep { graph: &graph, config: &config, epoch: 2, file, kept: None };
+            let whole = mean_field(&graph, &start, examples.data(), &config, None, &mut keep).unwrap();
+            let kept = keep.kept.take();
+            assert!(kept.as_ref().is_some_and(|kept| kept.epoch == 2 && *kept != whole));
+            let resumed = mean_field(&graph, &start, examples.data(), &config, kept, &mut Silent).unwrap();
+            assert_eq!(resumed, whole);
+        }
+    }
 }
