@@ -1,8 +1,8 @@
 //! `cargo xtask sanitize` and `cargo xtask miri`: what the compiler's instruments see of the runtime's unsafe code.
 //!
-//! `address`: kernels, faults in memory and the C API with the address sanitizer; `thread`: threads on one model
-//! with the thread sanitizer, with a standard library that is instrumented too; `valgrind`: the same tests
-//! uninstrumented, with the kernels that valgrind's CPU has.
+//! `address`: kernels of runtime and trainer, faults in memory and the C API with the address sanitizer; `thread`:
+//! threads on one model with the thread sanitizer, with a standard library that is instrumented too; `valgrind`: the
+//! same tests uninstrumented, with the kernels that valgrind's CPU has.
 
 use crate::cross::{self, target_dir};
 use crate::fuzz::triple;
@@ -12,12 +12,13 @@ use std::process::Command;
 /// Test programs: package, kind and name.
 type Test = (&'static str, &'static [&'static str]);
 
-const ADDRESS: [Test; 2] = [
+const ADDRESS: [Test; 3] = [
     (
         "stf-bnn",
         &["--lib", "--test", "kernels", "--test", "layers", "--test", "joints", "--test", "artifact"],
     ),
     ("stf-bnn-c", &["--test", "faults", "--test", "uncertainty", "--test", "threads"]),
+    ("stf-host", &["--lib", "--", "kernels::", "executor::"]),
 ];
 
 const THREAD: [Test; 2] = [("stf-bnn", &["--test", "threads"]), ("stf-bnn-c", &["--test", "threads"])];
@@ -50,8 +51,8 @@ fn address() -> Result<(), String> {
     };
     for kernels in ["", "avx2", "reference"] {
         for (package, tests) in ADDRESS {
-            // The tests of the runtime choose kernels themselves.
-            if package == "stf-bnn" && !kernels.is_empty() {
+            // The tests of the runtime and of the trainer choose kernels themselves.
+            if package != "stf-bnn-c" && !kernels.is_empty() {
                 continue;
             }
             let mut cargo = cross::cargo(None)?;
@@ -60,11 +61,9 @@ fn address() -> Result<(), String> {
             if !kernels.is_empty() {
                 cargo.env("STF_KERNELS", kernels);
             }
-            cargo
-                .args(["test", "--target", triple, "--package", package])
-                .args(features(package))
-                .args(tests);
-            cross::run(cargo.arg("--target-dir").arg(target_dir().join("sanitize-address")))?;
+            cargo.args(["test", "--target", triple, "--package", package, "--target-dir"]);
+            cargo.arg(target_dir().join("sanitize-address")).args(features(package));
+            cross::run(cargo.args(tests))?;
         }
     }
     Ok(())

@@ -19,8 +19,8 @@ pub fn deny(_: &[String]) -> Result<(), String> {
     }
     let check = |manifest: &str, what: &[&str]| -> Result<Command, String> {
         let mut check = cargo(None)?;
-        check.args(["deny", "--workspace", "--manifest-path", manifest, "check", "--config"]);
-        check.arg(root().join("deny.toml")).args(what);
+        check.args(["deny", "--workspace", "--manifest-path", manifest, "--config"]);
+        check.arg(root().join("deny.toml")).arg("check").args(what);
         Ok(check)
     };
     for manifest in MANIFESTS {
@@ -39,7 +39,7 @@ pub fn deny(_: &[String]) -> Result<(), String> {
         if !found.status.success() {
             return Err(format!("{manifest}:\n{text}"));
         }
-        println!("{manifest}: {}", text.trim());
+        println!("{manifest}: advisories ok");
     }
     Ok(())
 }
