@@ -16,6 +16,11 @@ extern crate alloc;
 #[cfg(test)]
 extern crate self as stf_bnn;
 
+/// Small models, as the tests outside of the crate make them.
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
 #[cfg(target_endian = "big")]
 compile_error!("stf-bnn reads little-endian artifacts in place: big-endian targets are not supported");
 

@@ -93,6 +93,32 @@ fn draws_end_where_the_rule_says() {
     assert!(ends[3] + ends[4] + ends[5] + ends[6] > 20, "ends by number of samples: {ends:?}");
 }
 
+/// The draws of the result are those from the last draw 0 on, also where the mean pass settles it.
+#[test]
+fn every_pass_of_a_result_is_shown() {
+    for (threshold, samples, shown) in [(0.0, 1, 1), (1.0, 8, 9)] {
+        let file = with_rule(First::Conv, 11, Adaptive { samples_min: 0, threshold, ..RULE });
+        let model = Model::from_bytes(&file).unwrap();
+        let input = common::input(&model, 1);
+        let (mut draws, mut all) = (Vec::new(), 0);
+        let config = config(Samples::Adaptive);
+        let mut workspace = vec![0; model.workspace_bytes(&config).unwrap()];
+        let mut predictor = Predictor::new(&model, config, &mut workspace).unwrap();
+        let gather = |draw, outputs: &[f32]| {
+            if draw == 0 {
+                draws.clear();
+            }
+            draws.push(outputs.to_vec());
+            all += 1;
+        };
+        let found = predictor.predict_with(Input::Quantized(&input), gather).unwrap().samples;
+        assert_eq!((found, draws.len(), all), (samples, usize::from(samples), shown));
+        let asked = if samples == 1 { Samples::Mean } else { Samples::MonteCarlo(samples) };
+        let asked = Config { samples: asked, ..config };
+        assert_eq!(draws, predict(&model, asked, 0, &input).0);
+    }
+}
+
 /// Never settled, a prediction is the one with all samples, at any counter.
 #[test]
 fn a_prediction_that_is_never_settled_has_all_samples() {

@@ -253,7 +253,16 @@ fn errors_of_the_manifest_values() {
         b.writer.finish(manifest).expect_err("a bad manifest").to_string()
     };
     assert_eq!(with(|m| m.class_names = "cat\ndog"), "class_names: found 2, expected 3");
-    assert!(with(|m| m.temperature = 0.0).starts_with("temperature: found 0, expected"));
+    assert_eq!(with(|m| m.temperature = 0.0), "temperature: found 0, expected 2^-64 to 2^32");
+    let temperature: [fn(&mut Manifest<'static>); 4] = [
+        |m| m.temperature = 2_f32.powi(-65),
+        |m| m.temperature = f32::MIN_POSITIVE,
+        |m| m.temperature = 2_f32.powi(33),
+        |m| m.temperature = f32::NAN,
+    ];
+    for edit in temperature {
+        assert!(with(edit).ends_with(", expected 2^-64 to 2^32"));
+    }
     assert_eq!(with(|m| m.outputs = 4), "layer 1: weights.bias.len: found 12, expected 16");
     assert!(with(|m| m.arena_bytes = 31).starts_with("layer 0: output: found 32, expected 1 to 31"));
 }

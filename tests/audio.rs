@@ -159,7 +159,7 @@ fn a_stream_gives_the_features_of_its_frames() {
         let (mut tables, mut words) = (vec![0; settings.table_words()], vec![0; settings.workspace_words()]);
         let mut other = words.clone();
         let tables = Tables::write(settings, &mut tables).unwrap();
-        let (mut held, mut ring) = ([0; 320], vec![0; wanted * 10]);
+        let (mut held, mut ring) = ([0; 320], vec![0xA5; wanted * 10]);
         let front_end = FrontEnd::new(tables, &mut words).unwrap();
         let mut stream = Stream::new(front_end, &mut held, &mut ring).unwrap();
         let mut direct = FrontEnd::new(tables, &mut other).unwrap();

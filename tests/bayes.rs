@@ -359,6 +359,30 @@ fn bytes_and_floats_quantize_alike() {
     assert_eq!(run(Input::F32(&floats)), expected);
 }
 
+/// The number of a stream among all wraps around: two counters share one, and not what comes behind it.
+#[test]
+fn noise_of_another_counter_is_not_taken_for_ones_own() {
+    // Streams of a prediction, and the first of the last group of four that kernels may draw at a time.
+    let (streams, last) = (21_u64, 20_u64);
+    // Modulo 2^64, by Newton's steps.
+    let inverse = (0..6).fold(streams, |x, _| x.wrapping_mul(2_u64.wrapping_sub(streams.wrapping_mul(x))));
+    let far = last.wrapping_mul(inverse);
+    assert_eq!(far.wrapping_mul(streams), last);
+    for first in BAYESIAN {
+        let file = common::model(first, 8);
+        let model = Model::from_bytes(&file).unwrap();
+        let input = common::input(&model, 1);
+        let config = Config { antithetic: false, ..monte_carlo(streams as u16) };
+        let (_, expected) = predict(&model, config, far, &input);
+        let mut workspace = vec![0; model.workspace_bytes(&config).unwrap()];
+        let mut predictor = Predictor::new(&model, config, &mut workspace).unwrap();
+        predictor.predict(Input::Quantized(&input)).unwrap();
+        predictor.set_counter(far);
+        let found = predictor.predict(Input::Quantized(&input)).unwrap();
+        assert_eq!(found.mean, &expected[..found.mean.len()], "{first:?}");
+    }
+}
+
 #[test]
 fn the_largest_tile_within_a_budget() {
     for first in BAYESIAN {

@@ -98,6 +98,21 @@ fn an_embedded_model_is_the_checked_one() {
     }
 }
 
+/// A constant cannot look at its address: the predictor does.
+#[test]
+fn a_misaligned_embedded_model_is_refused() {
+    for first in ALL {
+        let file = common::model(first, 2);
+        for shift in [0, 1, 2, 4, 8, 16] {
+            let shifted = AlignedBytes::new(&[&vec![0; shift], &file[..]].concat());
+            let model = Model::embedded(&shifted[shift..]).unwrap();
+            let found = bits(&model, Operators::ALL);
+            let aligned = shift % 16 == 0;
+            assert_eq!(found.err(), (!aligned).then_some(ConfigError::Unchecked), "{first:?} {shift}");
+        }
+    }
+}
+
 #[test]
 fn a_program_that_only_predicts_sees_no_thresholds() {
     let file = common::calibrated(&common::model(First::Conv, 4));

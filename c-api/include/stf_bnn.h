@@ -3,11 +3,13 @@
  *
  * Made by cbindgen from c-api/src: do not edit (STF_UPDATE_HEADER=1 cargo test -p stf-bnn-c --test header).
  *
- * No function allocates, and there are no globals: different objects may be used from different
- * threads at once; one predictor or one calibration by one thread at a time. A model that is loaded
- * may be shared. Every pointer is checked for NULL and alignment; what the library cannot check is
- * that a pointer leads to as much memory as its length says, and that memory stays where it is as
- * long as the comments ask for.
+ * No function allocates, with one exception: on an operating system stf_workspace_size and
+ * stf_predictor_init copy the environment variable STF_KERNELS for a moment, if it is set.
+ *
+ * There are no globals: different objects may be used from different threads at once; one predictor
+ * or one calibration by one thread at a time. A model that is loaded may be shared. Every pointer is
+ * checked for NULL and alignment; what the library cannot check is that a pointer leads to as much
+ * memory as its length says, and that memory stays where it is as long as the comments ask for.
  */
 
 #ifndef STF_BNN_H
@@ -63,7 +65,8 @@ enum stf_status
    */
   STF_STATUS_MISALIGNED = 2,
   /*
-   An object is not initialised: it was not made by its `stf_..._load` or `stf_..._init`.
+   An object is not initialised: it was not made by its `stf_..._load` or `stf_..._init`, or the last such
+   call failed.
    */
   STF_STATUS_NOT_INITIALISED = 3,
   /*
@@ -244,7 +247,8 @@ typedef struct stf_model_info {
    */
   uint32_t input_width;
   /*
-   Channels of an input; the order of values is row, column, channel.
+   Channels of an input. The order of values is the one that the artifact names: row, column, channel, or
+   (NCHW) one plane of rows and columns after another for each channel.
    */
   uint32_t input_channels;
   /*
@@ -252,7 +256,7 @@ typedef struct stf_model_info {
    */
   uint32_t outputs;
   /*
-   1 for a classification, 0 for a regression.
+   1 for a classification, 0 for a regression or an autoencoder.
    */
   uint8_t is_classification;
   /*
@@ -372,7 +376,7 @@ typedef struct stf_prediction {
 /*
  Distribution of a target, in its units.
  */
-typedef struct StfGaussian {
+typedef struct stf_gaussian {
   /*
    Mean.
    */
@@ -389,12 +393,12 @@ typedef struct StfGaussian {
    Variance that the network does not know better.
    */
   float epistemic_variance;
-} StfGaussian;
+} stf_gaussian;
 
 /*
  Where a target lies, in its units.
  */
-typedef struct StfInterval {
+typedef struct stf_interval {
   /*
    Lower end.
    */
@@ -407,7 +411,7 @@ typedef struct StfInterval {
    Promised share of intervals that hold their target, 0 to 1.
    */
   double coverage;
-} StfInterval;
+} stf_interval;
 
 /*
  A drift monitor. Made by `stf_drift_init`; nothing to release. May be copied to be kept. Its content
@@ -500,19 +504,23 @@ stf_status stf_calibration_bin(const struct stf_calibration *calibration,
  This is unsigned loading: it proves that the artifact is intact, not who wrote it.
 
  `bytes` is the whole file at an address that is a multiple of 16, and must stay unchanged as long
- as `model` is used. After success no later call can fail because of the artifact.
+ as `model` is used; `model` itself is not inside it. After success no later call can fail because of the
+ artifact. After any failure `model` holds nothing, not even what it held before: it is not initialised.
 
  # Safety
  `model` leads to an `stf_model`, `bytes` to `length` bytes.
  */
-stf_status stf_model_load(struct stf_model *model, const uint8_t *bytes, size_t length);
+stf_status stf_model_load(struct stf_model *model,
+                          const uint8_t *bytes,
+                          size_t length);
 
 /*
  As `stf_model_load`, for an artifact that must be signed by the holder of the secret half of
  `public_key` (32 bytes, Ed25519) and whose release number must be at least `min_release`.
 
  The device keeps the greatest release it has accepted (`stf_model_release`) and passes it here, so
- that it cannot be talked back to an old artifact.
+ that it cannot be talked back to an old artifact. After any failure `model` holds nothing, as after
+ `stf_model_load`.
 
  # Safety
  `model` leads to an `stf_model`, `bytes` to `length` bytes, `public_key` to 32 bytes.
@@ -592,7 +600,10 @@ stf_status stf_workspace_size(const struct stf_model *model,
  alignment.
 
  `model`, its artifact and the workspace must stay where they are as long as the predictor is used,
- and the workspace belongs to it alone.
+ and the workspace belongs to it alone. If `model` is loaded again with another artifact, the predictor is not
+ initialised any more.
+
+ After any failure `predictor` holds nothing, not even what it held before: it is not initialised.
 
  # Safety
  `predictor` leads to an `stf_predictor`, `model` to an `stf_model`, `config` to an `stf_config`,
@@ -633,8 +644,9 @@ stf_status stf_predictor_recheck_every(struct stf_predictor *predictor,
                                        uint32_t predictions);
 
 /*
- Predicts one input of raw bytes (pixels: 0 to 255), in the order row, column, channel; the artifact
- says how they become network values.
+ Predicts one input of raw bytes (pixels: 0 to 255), in the order that the artifact names: row, column,
+ channel, or one plane of rows and columns after another for each channel. The artifact says how they become
+ network values. `prediction` shares no byte with the input, the artifact, the workspace or the objects.
 
  # Safety
  `predictor` leads to an `stf_predictor` whose model and workspace are still there, `input` to
@@ -657,7 +669,7 @@ stf_status stf_predict_f32(struct stf_predictor *predictor,
                            struct stf_prediction *prediction);
 
 /*
- Predicts one input that is quantized already.
+ Predicts one input that is quantized already, always in the order row, column, channel.
 
  # Safety
  As `stf_predict_u8`.
@@ -675,7 +687,7 @@ stf_status stf_predict_i8(struct stf_predictor *predictor,
  */
 stf_status stf_prediction_gaussian(const struct stf_prediction *prediction,
                                    size_t target,
-                                   struct StfGaussian *gaussian);
+                                   struct stf_gaussian *gaussian);
 
 /*
  Prediction interval of a target of a Gaussian regression. Level 0 has the greatest coverage. Out of range:
@@ -689,7 +701,7 @@ stf_status stf_prediction_interval(const struct stf_model *model,
                                    const struct stf_prediction *prediction,
                                    size_t level,
                                    size_t target,
-                                   struct StfInterval *interval);
+                                   struct stf_interval *interval);
 
 /*
  Conformal p-value of an autoencoder's reconstruction error: how often a normal input has such an error or a
@@ -724,7 +736,8 @@ const char *stf_version_text(void);
  Writes the set of a prediction: bit `c % 32` of `words[c / 32]` is class `c`. `words` has at least
  `outputs / 32` words, rounded up. `method` is `STF_SET_LAC`, `STF_SET_APS` or `STF_SET_RAPS`. Level 0 has the greatest coverage;
  `coverage` gets the promised one, `size` the number of classes. `seed` and `counter` are those of the
- prediction; they matter only where the artifact's sets are randomized.
+ prediction; they matter only where the artifact's sets are randomized. `words`, `size` and `coverage` share no
+ byte with each other or with what is read.
 
  Out of range: no such method or level, another number of classes, too few words; no facts: the artifact
  carries no thresholds.
@@ -756,12 +769,14 @@ stf_status stf_prediction_accepted(const struct stf_model *model,
 
 /*
  Starts a drift monitor. The model must stay where it is while the monitor is used. No facts: the
- artifact carries no reference.
+ artifact carries no reference. After any failure `drift` holds nothing, not even what it held before: it is
+ not initialised.
 
  # Safety
  `drift` leads to an `stf_drift`, `model` to an `stf_model`.
  */
-stf_status stf_drift_init(struct stf_drift *drift, const struct stf_model *model);
+stf_status stf_drift_init(struct stf_drift *drift,
+                          const struct stf_model *model);
 
 /*
  Shows a prediction to the drift monitor.

@@ -1,9 +1,9 @@
 //! C API of the runtime. `include/stf_bnn.h` is made from this crate.
 //!
-//! Three opaque objects live in the caller's memory: a model (a checked artifact), a predictor (model,
-//! settings and workspace) and a calibration (running figures). Every function returns a status; none
-//! allocates, none keeps a global, and a panic cannot cross: with `std` it is caught, without it the
-//! handler traps.
+//! Four opaque objects live in the caller's memory: a model (a checked artifact), a predictor (model,
+//! settings and workspace), a calibration (running figures) and a drift monitor. Every function returns a status;
+//! none keeps a global, and a panic cannot cross: with `std` it is caught, without it the handler traps. None
+//! allocates, but that with `std` the environment variable `STF_KERNELS`, if it is set, is read as a `String`.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![allow(unsafe_code)]
 

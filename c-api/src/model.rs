@@ -1,6 +1,6 @@
 //! Loading and describing artifacts.
 
-use crate::guard::{addresses, guard, place, slice, slice_mut};
+use crate::guard::{addresses, disjoint, guard, place, slice, slice_mut};
 use crate::status::StfStatus;
 use crate::storage::{self, ModelValue, StfModel};
 use core::ffi::c_char;
@@ -31,11 +31,12 @@ pub struct StfModelInfo {
     pub input_height: u32,
     /// Columns of an input.
     pub input_width: u32,
-    /// Channels of an input; the order of values is row, column, channel.
+    /// Channels of an input. The order of values is the one that the artifact names: row, column, channel, or
+    /// (NCHW) one plane of rows and columns after another for each channel.
     pub input_channels: u32,
     /// Number of classes or output values.
     pub outputs: u32,
-    /// 1 for a classification, 0 for a regression.
+    /// 1 for a classification, 0 for a regression or an autoencoder.
     pub is_classification: u8,
     /// 1 if the first layer is Bayesian, 0 for a plain network, all of whose draws are equal.
     pub is_bayesian: u8,
@@ -46,7 +47,8 @@ pub struct StfModelInfo {
 /// This is unsigned loading: it proves that the artifact is intact, not who wrote it.
 ///
 /// `bytes` is the whole file at an address that is a multiple of 16, and must stay unchanged as long
-/// as `model` is used. After success no later call can fail because of the artifact.
+/// as `model` is used; `model` itself is not inside it. After success no later call can fail because of the
+/// artifact. After any failure `model` holds nothing, not even what it held before: it is not initialised.
 ///
 /// # Safety
 /// `model` leads to an `stf_model`, `bytes` to `length` bytes.
@@ -57,7 +59,8 @@ pub unsafe extern "C" fn stf_model_load(model: *mut StfModel, bytes: *const u8, 
         unsafe { storage::clear(model)? };
         // SAFETY: `bytes` leads to `length` bytes that stay unchanged, by this function's contract.
         let file: &'static [u8] = unsafe { slice(bytes, length)? };
-        let value = ModelValue { model: Model::from_bytes(file)?, bytes: addresses(bytes, length) };
+        disjoint(&addresses(model, 1), &addresses(bytes, length))?;
+        let value = ModelValue::new(Model::from_bytes(file)?, file);
         // SAFETY: as for `clear`.
         unsafe { storage::put(model, value) }
     })
@@ -67,7 +70,8 @@ pub unsafe extern "C" fn stf_model_load(model: *mut StfModel, bytes: *const u8, 
 /// `public_key` (32 bytes, Ed25519) and whose release number must be at least `min_release`.
 ///
 /// The device keeps the greatest release it has accepted (`stf_model_release`) and passes it here, so
-/// that it cannot be talked back to an old artifact.
+/// that it cannot be talked back to an old artifact. After any failure `model` holds nothing, as after
+/// `stf_model_load`.
 ///
 /// # Safety
 /// `model` leads to an `stf_model`, `bytes` to `length` bytes, `public_key` to 32 bytes.
@@ -88,8 +92,8 @@ pub unsafe extern "C" fn stf_model_load_signed(
         let key = PublicKey::from_bytes(key)?;
         // SAFETY: `bytes` leads to `length` bytes that stay unchanged, by this function's contract.
         let file: &'static [u8] = unsafe { slice(bytes, length)? };
-        let loaded = Model::from_signed(file, &key, min_release)?;
-        let value = ModelValue { model: loaded, bytes: addresses(bytes, length) };
+        disjoint(&addresses(model, 1), &addresses(bytes, length))?;
+        let value = ModelValue::new(Model::from_signed(file, &key, min_release)?, file);
         // SAFETY: as for `clear`.
         unsafe { storage::put(model, value) }
     })
@@ -136,7 +140,9 @@ pub unsafe extern "C" fn stf_model_explain(
     capacity: usize,
 ) -> StfStatus {
     guard(|| {
-        // SAFETY: the lengths are those of the memory, by this function's contract.
+        disjoint(&addresses(bytes, length), &addresses(text, capacity))?;
+        // SAFETY: the lengths are those of the memory, by this function's contract, and nothing is in both, by
+        // the check.
         let (file, text) = unsafe { (slice(bytes, length)?, slice_mut(text.cast::<u8>(), capacity)?) };
         let Some(room) = capacity.checked_sub(1) else { return Err(StfStatus::BadLength) };
         let mut cursor = Cursor { text: &mut text[..room], length: 0 };

@@ -130,7 +130,10 @@ pub unsafe extern "C" fn stf_workspace_size(
 /// alignment.
 ///
 /// `model`, its artifact and the workspace must stay where they are as long as the predictor is used,
-/// and the workspace belongs to it alone.
+/// and the workspace belongs to it alone. If `model` is loaded again with another artifact, the predictor is not
+/// initialised any more.
+///
+/// After any failure `predictor` holds nothing, not even what it held before: it is not initialised.
 ///
 /// # Safety
 /// `predictor` leads to an `stf_predictor`, `model` to an `stf_model`, `config` to an `stf_config`,
@@ -158,8 +161,9 @@ pub unsafe extern "C" fn stf_predictor_init(
         let inner = Predictor::new(&value.model, config, memory)?;
         // SAFETY: as for `clear`.
         unsafe {
-            let artifact = value.bytes.clone();
-            storage::put(predictor, PredictorValue { predictor: inner, model, artifact, workspace: range })
+            let (artifact, stamp) = (value.bytes.clone(), value.stamp);
+            let value = PredictorValue { predictor: inner, model, artifact, stamp, workspace: range };
+            storage::put(predictor, value)
         }
     })
 }
@@ -213,8 +217,9 @@ pub unsafe extern "C" fn stf_predictor_recheck_every(
     })
 }
 
-/// Predicts one input of raw bytes (pixels: 0 to 255), in the order row, column, channel; the artifact
-/// says how they become network values.
+/// Predicts one input of raw bytes (pixels: 0 to 255), in the order that the artifact names: row, column,
+/// channel, or one plane of rows and columns after another for each channel. The artifact says how they become
+/// network values. `prediction` shares no byte with the input, the artifact, the workspace or the objects.
 ///
 /// # Safety
 /// `predictor` leads to an `stf_predictor` whose model and workspace are still there, `input` to
@@ -245,7 +250,7 @@ pub unsafe extern "C" fn stf_predict_f32(
     guard(|| unsafe { predict(predictor, input, length, prediction, Input::F32) })
 }
 
-/// Predicts one input that is quantized already.
+/// Predicts one input that is quantized already, always in the order row, column, channel.
 ///
 /// # Safety
 /// As `stf_predict_u8`.
@@ -275,14 +280,21 @@ unsafe fn predict<'a, T: 'a>(
     // it was loaded again without success its tag is gone, which this finds.
     let model = unsafe { storage::get(value.model)? };
     // Loaded again with another artifact: the predictor was not made for it.
-    if model.bytes != value.artifact {
+    if model.bytes != value.artifact || model.stamp != value.stamp {
         return Err(StfStatus::NotInitialised);
     }
-    disjoint(&value.workspace, &addresses(input, length))?;
-    disjoint(&value.workspace, &addresses(prediction.cast_const(), 1))?;
-    // SAFETY: `length` values that share nothing with the workspace, by the contract and the check.
+    let from = addresses(input, length);
+    disjoint(&value.workspace, &from)?;
+    let [object, model] = [addresses(predictor.cast_const(), 1), addresses(value.model, 1)];
+    disjoint(&object, &from)?;
+    let to = addresses(prediction.cast_const(), 1);
+    for other in [&value.workspace, &value.artifact, &from, &object, &model] {
+        disjoint(&to, other)?;
+    }
+    // SAFETY: `length` values that share nothing with workspace and predictor, by the contract and the checks.
     let input = unsafe { slice(input, length)? };
-    // SAFETY: leads to an object of its type outside the workspace, by the contract and the check.
+    // SAFETY: leads to an object of its type that shares nothing with what a prediction reads or writes, by the
+    // contract and the checks.
     let place = unsafe { place(prediction)? };
     let found = value.predictor.predict(wrap(input))?;
     let mut result = StfPrediction {

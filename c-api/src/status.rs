@@ -14,7 +14,8 @@ pub enum StfStatus {
     NullPointer = 1,
     /// A pointer is not aligned: artifacts at 16 bytes, everything else as its C type.
     Misaligned = 2,
-    /// An object is not initialised: it was not made by its `stf_..._load` or `stf_..._init`.
+    /// An object is not initialised: it was not made by its `stf_..._load` or `stf_..._init`, or the last such
+    /// call failed.
     NotInitialised = 3,
     /// Two memory ranges overlap that must not, such as the workspace and the input.
     Overlap = 4,

@@ -43,6 +43,15 @@ pub(crate) struct ModelValue {
     pub(crate) model: Model<'static>,
     /// Addresses of the artifact.
     pub(crate) bytes: Range<usize>,
+    /// CRC-32 in its header: another artifact may come to lie at the same place.
+    pub(crate) stamp: u32,
+}
+
+impl ModelValue {
+    pub(crate) fn new(model: Model<'static>, file: &'static [u8]) -> Self {
+        let stamp = file.get(24..28).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        Self { model, bytes: guard::addresses(file.as_ptr(), file.len()), stamp: u32::from_le_bytes(stamp) }
+    }
 }
 
 /// What a [`StfPredictor`] holds.
@@ -50,8 +59,10 @@ pub(crate) struct PredictorValue {
     pub(crate) predictor: Predictor<'static, 'static>,
     /// The model object, to see that it is still there.
     pub(crate) model: *const StfModel,
-    /// Addresses of the artifact that it held.
+    /// Addresses of the artifact that it held,
     pub(crate) artifact: Range<usize>,
+    /// and its stamp.
+    pub(crate) stamp: u32,
     /// Addresses of the workspace.
     pub(crate) workspace: Range<usize>,
 }

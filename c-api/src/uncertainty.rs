@@ -1,6 +1,6 @@
 //! Prediction sets, answering or abstaining, and the drift monitor.
 
-use crate::guard::{guard, place, reference, slice, slice_mut};
+use crate::guard::{addresses, disjoint, guard, place, reference, slice, slice_mut};
 use crate::predict::StfPrediction;
 use crate::status::StfStatus;
 use crate::storage::{self, StfDrift, StfModel};
@@ -33,7 +33,8 @@ pub struct StfDriftReport {
 /// Writes the set of a prediction: bit `c % 32` of `words[c / 32]` is class `c`. `words` has at least
 /// `outputs / 32` words, rounded up. `method` is `STF_SET_LAC`, `STF_SET_APS` or `STF_SET_RAPS`. Level 0 has the greatest coverage;
 /// `coverage` gets the promised one, `size` the number of classes. `seed` and `counter` are those of the
-/// prediction; they matter only where the artifact's sets are randomized.
+/// prediction; they matter only where the artifact's sets are randomized. `words`, `size` and `coverage` share no
+/// byte with each other or with what is read.
 ///
 /// Out of range: no such method or level, another number of classes, too few words; no facts: the artifact
 /// carries no thresholds.
@@ -57,13 +58,20 @@ pub unsafe extern "C" fn stf_prediction_set(
 ) -> StfStatus {
     guard(|| {
         // SAFETY: all lead to what this function's contract says.
-        let (model, prediction) = unsafe { (storage::get(model)?, reference(prediction)?) };
+        let (value, result) = unsafe { (storage::get(model)?, reference(prediction)?) };
+        let read = [addresses(model, 1), addresses(prediction, 1), addresses(result.mean, result.outputs)];
+        let written = [addresses(words, word_count), addresses(size, 1), addresses(coverage, 1)];
+        for (index, to) in written.iter().enumerate() {
+            for other in read.iter().chain([&value.bytes]).chain(written.iter().skip(index + 1)) {
+                disjoint(to, other)?;
+            }
+        }
         // SAFETY: a prediction's pointer leads into the workspace, which is still there.
-        let mean = unsafe { slice(prediction.mean, prediction.outputs)? };
-        // SAFETY: as above.
+        let mean = unsafe { slice(result.mean, result.outputs)? };
+        // SAFETY: as above; they share nothing with each other or with what is read, by the checks.
         let (words, size, coverage) =
             unsafe { (slice_mut(words, word_count)?, place(size)?, place(coverage)?) };
-        let sets = PredictionSets::new(&model.model).ok_or(StfStatus::NoFacts)?;
+        let sets = PredictionSets::new(&value.model).ok_or(StfStatus::NoFacts)?;
         let index = usize::try_from(method).map_err(|_| StfStatus::OutOfRange)?;
         let method = *SetMethod::ALL.get(index).ok_or(StfStatus::OutOfRange)?;
         let set =
@@ -95,7 +103,8 @@ pub unsafe extern "C" fn stf_prediction_accepted(
 }
 
 /// Starts a drift monitor. The model must stay where it is while the monitor is used. No facts: the
-/// artifact carries no reference.
+/// artifact carries no reference. After any failure `drift` holds nothing, not even what it held before: it is
+/// not initialised.
 ///
 /// # Safety
 /// `drift` leads to an `stf_drift`, `model` to an `stf_model`.

@@ -7,7 +7,7 @@ mod common;
 
 use common::Builder;
 use std::mem::MaybeUninit;
-use stf_bnn::artifact::{NoiseKind, public_key, sign};
+use stf_bnn::artifact::{ArtifactWriter, Manifest, NoiseKind, public_key, sign};
 use stf_bnn::{AlignedBytes, Config, Input, Model, Predictor, Samples};
 use stf_bnn_c::*;
 
@@ -118,6 +118,40 @@ fn a_model_that_is_loaded_again_refuses_its_old_predictor() {
         assert_eq!(status, StfStatus::Ok);
         assert_eq!(stf_model_load(m, second.as_ptr(), second.len()), StfStatus::Ok);
         let input = [0_u8; 4];
+        assert_eq!(stf_predict_u8(p, input.as_ptr(), 4, &raw mut prediction), StfStatus::NotInitialised);
+    }
+}
+
+/// Another artifact of the same length where the first one was: neither address nor length tell them apart.
+#[test]
+fn another_artifact_in_the_same_memory_refuses_the_old_predictor() {
+    let first = tiny();
+    let checked = Model::from_bytes(&first).unwrap();
+    let name = "X".repeat(checked.manifest().name.len());
+    let other = Manifest { name: &name, ..*checked.manifest() };
+    let second = ArtifactWriter::of(&checked).finish(other).unwrap();
+    assert_eq!(first.len(), second.len());
+    let mut memory = vec![0_u128; first.len().div_ceil(16)];
+    let (mut model, mut predictor): (Box<StfModel>, Box<StfPredictor>) =
+        (Box::new(zeroed()), Box::new(zeroed()));
+    let mut config: StfConfig = zeroed();
+    let mut prediction: StfPrediction = zeroed();
+    let mut workspace = vec![0_u8; 4096];
+    let input = [0_u8; 4];
+    // SAFETY: every pointer leads to an object of its type, or to as many values as the length beside it; the
+    // memory has room for either artifact.
+    unsafe {
+        let (m, p, file) = (&raw mut *model, &raw mut *predictor, memory.as_mut_ptr().cast::<u8>());
+        let load = |artifact: &[u8]| {
+            std::ptr::copy_nonoverlapping(artifact.as_ptr(), file, artifact.len());
+            assert_eq!(stf_model_load(m, file, artifact.len()), StfStatus::Ok);
+        };
+        load(&first);
+        assert_eq!(stf_config_init(&raw mut config), StfStatus::Ok);
+        let status = stf_predictor_init(p, m, &raw const config, workspace.as_mut_ptr(), workspace.len());
+        assert_eq!(status, StfStatus::Ok);
+        assert_eq!(stf_predict_u8(p, input.as_ptr(), 4, &raw mut prediction), StfStatus::Ok);
+        load(&second);
         assert_eq!(stf_predict_u8(p, input.as_ptr(), 4, &raw mut prediction), StfStatus::NotInitialised);
     }
 }

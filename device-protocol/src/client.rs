@@ -168,7 +168,8 @@ impl<L: Link> Client<L> {
     }
 
     /// Executes one command exactly once. After [`ClientError::Silent`] it is not known whether the
-    /// device did; [`Self::hello`] opens the session again.
+    /// device did; [`Self::hello`] opens the session again. [`Refusal::Unknown`] is the answer of a device of
+    /// another version of the protocol.
     ///
     /// # Errors
     /// If the line is closed, the device stays silent or refuses, or its reply has no meaning.
@@ -212,6 +213,10 @@ impl<L: Link> Client<L> {
                     Ok(reply) if (reply.session, reply.sequence) == (session, sequence) => return Ok(true),
                     Ok(Reply { session: 0, sequence: 0, answer: Answer::Refused(Refusal::Damaged) }) => {
                         return Ok(false);
+                    }
+                    // A device of another version, which could not read whose request this is: nor will it.
+                    Ok(Reply { session: 0, sequence: 0, answer: Answer::Refused(Refusal::Unknown) }) => {
+                        return Ok(true);
                     }
                     // An old reply, or a damaged one: the right one may still come.
                     _ => {}

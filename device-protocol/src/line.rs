@@ -112,6 +112,7 @@ fn serial(path: &str, baud: u32) -> io::Result<File> {
     use rustix::termios::{
         ControlModes, OptionalActions, QueueSelector, isatty, tcflush, tcgetattr, tcsetattr,
     };
+    require_port(path)?;
     // Without NONBLOCK a port without a carrier would not open.
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let port = open(path, flags, Mode::empty())?;
@@ -125,6 +126,26 @@ fn serial(path: &str, baud: u32) -> io::Result<File> {
         tcflush(&port, QueueSelector::IOFlush)?;
     }
     Ok(File::from(port))
+}
+
+/// A request written to a regular file would take the place of what is there: nothing but a character device
+/// is opened.
+#[cfg(unix)]
+fn require_port(path: &str) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_char_device() {
+        return Ok(());
+    }
+    let found = match kind {
+        kind if kind.is_file() => "a file",
+        kind if kind.is_dir() => "a folder",
+        kind if kind.is_socket() => "a socket",
+        kind if kind.is_fifo() => "a pipe",
+        _ => "a block device",
+    };
+    let hint = if kind.is_socket() { " (a socket is unix:PATH)" } else { "" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("found {found}, expected a serial port{hint}")))
 }
 
 /// Whether the port can be read or written within `timeout`; also if it was closed, which the call that
@@ -155,4 +176,26 @@ fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_port_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("m.stf");
+        std::fs::write(&file, "an artifact").unwrap();
+        let found = |path: &std::path::Path| Line::open(path.to_str().unwrap(), DEFAULT_BAUD).unwrap_err();
+        assert_eq!(found(&file).to_string(), "found a file, expected a serial port");
+        assert_eq!(std::fs::read(&file).unwrap(), b"an artifact");
+        assert_eq!(found(dir.path()).to_string(), "found a folder, expected a serial port");
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(found(&socket).to_string().starts_with("found a socket"));
+        assert_eq!(found(&dir.path().join("none")).kind(), io::ErrorKind::NotFound);
+        // A character device is one, whatever is behind it.
+        assert!(Line::open("/dev/null", DEFAULT_BAUD).is_ok());
+    }
 }

@@ -33,7 +33,7 @@ pub enum Command<'a> {
     Predict {
         /// The right class, for the metrics.
         label: Option<u16>,
-        /// Raw bytes, row, column, channel.
+        /// Raw bytes in the order that the artifact names: row, column, channel, or channel by channel.
         input: &'a [u8],
     },
     /// Reads the metrics of the predictions counted since the last reset.

@@ -7,9 +7,11 @@ use common::{Dice, First, RULE, calibrated, model, ruled};
 use std::io;
 use std::time::Duration;
 use stf_bnn::artifact::Adaptive;
-use stf_bnn::uncertainty::{Calibration, DriftMonitor};
+use stf_bnn::uncertainty::{Calibration, DriftMonitor, energy};
 use stf_bnn::{Config, Input, Model, Predictor, Samples};
-use stf_device_protocol::{Answer, Client, ClientError, Command, Link, Patience, Refusal, Server};
+use stf_device_protocol::{
+    Answer, Client, ClientError, Command, Link, Patience, Refusal, Reply, Server, encode,
+};
 
 const FRAME: usize = 2048;
 
@@ -83,12 +85,21 @@ fn evaluate(odds: i64, samples: Samples) -> u64 {
     for _ in 0..60 {
         let input: Vec<u8> = (0..size).map(|_| dice.int(0, 255) as u8).collect();
         let label = dice.int(0, 2) as u16;
-        let mine = direct.predict(Input::U8(&input)).unwrap();
+        let mut energies = Vec::new();
+        let add_energy = |draw, logits: &[f32]| {
+            if draw == 0 {
+                energies.clear();
+            }
+            energies.push(energy(logits, 1.0));
+        };
+        let mine = direct.predict_with(Input::U8(&input), add_energy).unwrap();
         passes += u64::from(mine.passes);
         assert!(expected.push(mine.mean, label.into()));
         let found = client.predict(Some(label), &input).unwrap();
         let floats = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
         assert_eq!((found.samples, found.passes), (mine.samples, mine.passes));
+        assert_eq!(energies.len(), usize::from(found.samples));
+        assert_eq!(found.energy, energies.iter().sum::<f32>() / f32::from(found.samples));
         assert_eq!(found.mean, floats(mine.mean));
         assert_eq!(found.spread, floats(mine.spread));
         let c = mine.classification.unwrap();
@@ -122,6 +133,45 @@ fn a_perfect_line_sends_nothing_twice() {
 fn a_bad_line_costs_only_time() {
     assert!(evaluate(3, Samples::MonteCarlo(8)) > 10);
     assert!(evaluate(8, Samples::Adaptive) > 3);
+}
+
+/// A device of another version: whatever it gets is intact, and no request of its own.
+struct OtherVersion {
+    sent: u32,
+    arriving: Vec<u8>,
+}
+
+impl Link for OtherVersion {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes != [0] {
+            self.sent += 1;
+            let answer = Answer::Refused(Refusal::Unknown);
+            let mut buffer = [0; 64];
+            self.arriving.extend(encode(&Reply { session: 0, sequence: 0, answer }, &mut buffer).unwrap());
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        if self.arriving.is_empty() {
+            std::thread::sleep(timeout);
+        }
+        let count = buffer.len().min(self.arriving.len());
+        buffer[..count].copy_from_slice(&self.arriving[..count]);
+        self.arriving.drain(..count);
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_device_of_another_version_is_not_asked_again() {
+    let patience = Patience { timeout: Duration::from_millis(2), attempts: 50 };
+    let mut client = Client::new(OtherVersion { sent: 0, arriving: Vec::new() }, 7, patience);
+    for _ in 0..3 {
+        let found = client.hello().unwrap_err();
+        assert!(matches!(found, ClientError::Refused(Refusal::Unknown)), "{found:?}");
+    }
+    assert_eq!(client.resent(), 0);
 }
 
 #[test]

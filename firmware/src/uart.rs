@@ -1,5 +1,5 @@
 //! The serial line of Arm's MPS2 boards (CMSDK APB UART), by polling. A real board puts its own here:
-//! two functions.
+//! three functions.
 
 /// Base address of UART 0 on AN385, AN386 and AN500.
 const BASE: usize = 0x4000_4000;

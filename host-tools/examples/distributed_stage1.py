@@ -1,6 +1,6 @@
 """Stage 1 of an `mlp` or `lenet5` run on several processes or machines, by PyTorch's DistributedDataParallel.
 
-    stf train --arch lenet5 --data set.npz --out run --epochs 0 --bayes-epochs 5    # settings and first weights
+    stf train --arch lenet5 --data set.npz --out run --epochs 0 --bayes-epochs 5    # settings and first weights; its stage 2 is thrown away
     torchrun --nproc-per-node 2 host-tools/examples/distributed_stage1.py run set.npz --epochs 3
     stf train --resume --out run                                                    # stage 2, as usual
 

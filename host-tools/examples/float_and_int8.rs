@@ -1,7 +1,7 @@
 //! What quantization changes: the float network and the int8 artifact of one run, same posterior, on the
 //! test split.
 //!
-//! `cargo run --release --example float_and_int8 -- RUN [--data-dir DIR] [--samples K] [--range RULE]...`
+//! `cargo run --release --example float_and_int8 -- RUN [--data-dir DIR] [--samples K]`
 
 use std::path::PathBuf;
 use stf_bnn::{AlignedBytes, Config, Model, Samples};

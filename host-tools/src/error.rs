@@ -59,8 +59,8 @@ pub enum Error {
         /// What to try.
         hint: &'static str,
     },
-    /// The user interrupted; the last checkpoint is kept.
-    #[error("interrupted; the run continues from its last finished epoch with --resume")]
+    /// The user interrupted; what is kept, the command knows.
+    #[error("interrupted")]
     Interrupted,
 }
 

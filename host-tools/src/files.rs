@@ -23,6 +23,23 @@ pub fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     }
 }
 
+/// Refuses a path that no file can be written to, before the work whose result it is to hold: one that is a
+/// folder, or lies in none.
+///
+/// # Errors
+/// If so, or the system does not say.
+pub fn require_writable(path: &Path) -> Result<()> {
+    let refused = |kind: io::ErrorKind| Err(Error::io(path, "create")(io::Error::from(kind)));
+    if path.is_dir() {
+        return refused(io::ErrorKind::IsADirectory);
+    }
+    match fs::metadata(folder_of(path)) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(_) => refused(io::ErrorKind::NotADirectory),
+        Err(error) => Err(Error::io(path, "create")(error)),
+    }
+}
+
 /// Writes a new file that only its owner may read, and flushes it to the disk.
 ///
 /// # Errors
@@ -49,9 +66,8 @@ fn write_directly(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    let partial = Partial(partial_path(path)?);
-    let file = File::options().write(true).create_new(true).open(&partial.0);
-    let mut writer = BufWriter::new(file.map_err(Error::io(path, "create"))?);
+    let (partial, file) = create_partial(path)?;
+    let mut writer = BufWriter::new(file);
     write(&mut writer).and_then(|()| writer.flush()).map_err(Error::io(path, "write"))?;
     writer.get_ref().sync_all().map_err(Error::io(path, "write"))?;
     drop(writer);
@@ -71,32 +87,66 @@ impl Drop for Partial {
     }
 }
 
-/// Removes the temporary files that killed processes have left in a folder in which nobody writes.
+/// Removes the temporary files that killed processes have left in a folder which is this process's alone but
+/// for outputs of other commands: a file of a process that runs stays.
 pub fn remove_partial(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".partial") {
+        if writer_of(&entry.file_name().to_string_lossy()).is_some_and(|process| !runs_elsewhere(process)) {
             // One that cannot be removed is only untidy.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// A hidden name that no other writer uses: process and counter.
+/// The process in the name of a temporary file; `None` for a file of another kind.
+fn writer_of(name: &str) -> Option<u32> {
+    let (_, numbers) = name.strip_prefix('.')?.strip_suffix(".partial")?.rsplit_once('.')?;
+    let (process, count) = numbers.split_once('-')?;
+    count.parse::<u32>().ok()?;
+    process.parse().ok()
+}
+
+/// Whether another process of this number runs, as far as the system says; one of this process's number is
+/// gone, as containers number theirs alike.
+fn runs_elsewhere(process: u32) -> bool {
+    cfg!(target_os = "linux")
+        && process != std::process::id()
+        && Path::new("/proc").join(process.to_string()).exists()
+}
+
+/// A new temporary file beside `path`.
+fn create_partial(path: &Path) -> Result<(Partial, File)> {
+    loop {
+        let partial = partial_path(path)?;
+        match File::options().write(true).create_new(true).open(&partial) {
+            Ok(file) => return Ok((Partial(partial), file)),
+            // Left by a killed process of the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::io(path, "create")(error)),
+        }
+    }
+}
+
+/// A hidden name that no other writer uses: process and counter. It shows the start of a long name, as
+/// it must not be longer itself than a name may be.
 fn partial_path(path: &Path) -> Result<PathBuf> {
+    const SHOWN: usize = 100;
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let name =
         path.file_name().ok_or_else(|| Error::invalid("output file", path.display(), "a file name"))?;
+    let name = name.to_string_lossy();
+    let shown = &name[..name.floor_char_boundary(SHOWN)];
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!(".{}.{}-{count}.partial", name.to_string_lossy(), std::process::id());
-    Ok(path.with_file_name(name))
+    Ok(path.with_file_name(format!(".{shown}.{}-{count}.partial", std::process::id())))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the rename itself durable. Not every file system can: the content is safe either way.
 fn sync_folder(path: &Path) {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = File::open(folder) {
+    if let Ok(folder) = File::open(folder_of(path)) {
         let _ = folder.sync_all();
     }
 }
@@ -149,6 +199,46 @@ mod tests {
         fs::write(&path, "whole").unwrap();
         remove_partial(dir.path());
         assert_eq!(entries(dir.path()), ["out.bin"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_running_process_writes_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        // Our parent runs; no process has the second number; the third is a file of somebody else.
+        let parent = format!(".x.stf.{}-0.partial", std::os::unix::process::parent_id());
+        let gone = format!(".x.stf.{}-0.partial", u32::MAX);
+        for name in [parent.as_str(), &gone, ".mine.partial"] {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        remove_partial(dir.path());
+        let mut expected = [".mine.partial".to_string(), parent];
+        expected.sort();
+        assert_eq!(entries(dir.path()), expected);
+    }
+
+    #[test]
+    fn long_names_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["n".repeat(255), "\u{e4}".repeat(127)] {
+            write_atomic(&dir.path().join(&name), |writer| writer.write_all(b"whole")).unwrap();
+            assert_eq!(fs::read_to_string(dir.path().join(&name)).unwrap(), "whole");
+        }
+        assert_eq!(entries(dir.path()).len(), 2);
+    }
+
+    #[test]
+    fn paths_that_cannot_be_written_are_told_early() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        assert!(require_writable(&file).is_ok() && require_writable(Path::new("file.svg")).is_ok());
+        fs::write(&file, "old").unwrap();
+        assert!(require_writable(&file).is_ok());
+        for bad in [dir.path().to_path_buf(), dir.path().join("no/p.svg"), file.join("p.svg")] {
+            let message = require_writable(&bad).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{}: cannot create", bad.display())), "{message}");
+        }
+        assert_eq!(entries(dir.path()), ["file"]);
     }
 
     #[test]

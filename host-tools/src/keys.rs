@@ -36,7 +36,10 @@ pub fn generate(path: &Path) -> Result<PublicKey> {
     let public_pem =
         key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| encoding(error.to_string()))?;
     write_private(path, secret_pem.as_bytes())?;
-    write_atomic(&public, |writer| writer.write_all(public_pem.as_bytes()))?;
+    write_atomic(&public, |writer| writer.write_all(public_pem.as_bytes())).inspect_err(|_| {
+        // Both or none: a key without its other half would only be in the way of the next try.
+        let _ = std::fs::remove_file(path);
+    })?;
     Ok(stf_bnn::artifact::public_key(&secret))
 }
 
@@ -90,6 +93,16 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn without_its_public_half_no_key_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        // As long as a name may be: its public half has none.
+        let path = dir.path().join("k".repeat(255));
+        assert!(generate(&path).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

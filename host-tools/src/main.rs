@@ -3,11 +3,18 @@
 
 use clap::Parser;
 use std::process::ExitCode;
+use stf_host::Error;
 use stf_host::commands::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    let cli = Cli::parse();
+    let after = cli.after_interrupt();
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ Error::Interrupted) => {
+            eprintln!("stf: {error}; {after}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("stf: {error}");
             ExitCode::FAILURE

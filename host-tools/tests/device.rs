@@ -108,6 +108,10 @@ fn what_does_not_fit_is_an_error() {
     assert!(missing.contains("--port: found nothing"), "{missing}");
     let nowhere = fails(&["device", "hello", "--port", "unix:/nonexistent/line"]);
     assert!(nowhere.contains("/nonexistent/line: cannot open"), "{nowhere}");
+    let bytes = std::fs::read(&model).unwrap();
+    let file = fails(&["device", "hello", "--port", &model]);
+    assert!(file.contains("model.stf: cannot open: found a file, expected a serial port"), "{file}");
+    assert_eq!(std::fs::read(&model).unwrap(), bytes);
     let other = dir.path().join("other.stf");
     ok(&["export", dir.path().join("run").to_str().unwrap(), "--plain", "--out", other.to_str().unwrap()]);
     let wrong =

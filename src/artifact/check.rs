@@ -18,6 +18,9 @@ const MAX_LAYERS: u32 = 1024;
 /// Greatest multiplier: with it a product of accumulators stays far from infinity.
 const MAX_MULTIPLIER: f32 = 4_294_967_296.0;
 
+/// Least temperature, 2^-64: logits are at most 2^31 times the greatest multiplier, and divided by it still finite.
+const MIN_TEMPERATURE: f32 = 1.0 / 18_446_744_073_709_551_616.0;
+
 /// Most elements under a pooling window, so that a sum of 9-bit values fits an i32.
 const MAX_POOL: u32 = (i32::MAX / 255) as u32;
 
@@ -135,7 +138,13 @@ fn check_head(at: &mut At<'_, '_>) -> Result {
     let manifest = at.model.manifest();
     at.range(Field::LayerCount, manifest.layer_count.into(), 1, MAX_LAYERS)?;
     at.range(Field::Outputs, manifest.outputs.into(), 1, u16::MAX.into())?;
-    at.positive(Field::Temperature, manifest.temperature)?;
+    let temperature = manifest.temperature;
+    at.float(
+        Field::Temperature,
+        temperature,
+        (MIN_TEMPERATURE..=MAX_MULTIPLIER).contains(&temperature),
+        Rule::Temperature,
+    )?;
     at.equal(Field::InputTensorOffset, manifest.input.tensor.offset, 0)?;
     check_tensor(at, Field::InputTensor, &manifest.input.tensor, u32::MAX)?;
     if !manifest.class_names.is_empty() {

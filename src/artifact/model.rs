@@ -90,6 +90,9 @@ impl<'a> Model<'a> {
     /// [`Self::from_bytes`] in its `build.rs` or by `stf inspect`: here only the encoding is checked again, and
     /// that tensors have their places. `None` if these bytes are no artifact.
     ///
+    /// Bytes that do not lie at a multiple of 16 make a model that no predictor takes
+    /// ([`ConfigError::Unchecked`](crate::ConfigError::Unchecked)): a constant does not know its address.
+    ///
     /// In a constant it costs a device no code for loading and no memory:
     ///
     /// ```
@@ -120,7 +123,13 @@ impl<'a> Model<'a> {
 
     /// Whether every byte was checked; checks them now if not.
     pub(crate) fn checked(&self) -> bool {
-        self.checked || check::check(self, Some(check::FACTS)).is_ok()
+        self.checked || self.aligned() && check::check(self, Some(check::FACTS)).is_ok()
+    }
+
+    /// Whether the blobs lie where they can be read as numbers: elsewhere they would be empty. A constant
+    /// cannot know its address.
+    pub(crate) fn aligned(&self) -> bool {
+        self.blob.as_ptr().addr().is_multiple_of(header::ALIGNMENT)
     }
 
     const fn new(sections: &Sections<'a>) -> Self {

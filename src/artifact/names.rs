@@ -131,6 +131,7 @@ names! {
         OrderedBounds = "bounds in the order of their thresholds",
         PassesOfSamplesMax = "1 to samples_max + 1",
         Positive = "a normal positive number up to 2^32",
+        Temperature = "2^-64 to 2^32",
         Probability = "a probability",
         SameQuantization = "scale and zero_point of the input",
         SameShape = "the shape of the first input",

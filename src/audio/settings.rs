@@ -88,6 +88,8 @@ impl Settings {
     };
 
     /// As [`Settings::SPEECH_8K`] at another rate: the same times and frequencies (below half the rate).
+    /// Above 102.4 kHz, where a frame of 40 ms is longer than the greatest transform, frames are 4,096 samples
+    /// every 2,048: shorter times.
     #[must_use]
     pub const fn speech(sample_rate: u32) -> Self {
         let hop = sample_rate / 50;

@@ -34,7 +34,8 @@ pub struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    /// `samples`: `frame` of them. `ring`: the features of as many frames as are wanted, at least one.
+    /// `samples`: `frame` of them. `ring`: the features of as many frames as are wanted, at least
+    /// one; it is cleared.
     ///
     /// # Errors
     /// If a length is another one.
@@ -47,6 +48,8 @@ impl<'a> Stream<'a> {
         require("samples of a frame", samples.len(), settings.frame.into())?;
         let frames = (ring.len() / settings.values().max(1)).max(1);
         require("bytes of the ring", ring.len(), frames * settings.values())?;
+        // Frames that are still missing are 0.
+        ring.fill(0);
         Ok(Self { front_end, samples, filled: 0, ring, next: 0, full: false })
     }
 

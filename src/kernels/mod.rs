@@ -156,9 +156,13 @@ impl Kernels {
         each!(self, isa => isa.name())
     }
 
-    /// Bytes of packed weights of a layer, a multiple of 64; 0 if they are read in place.
+    /// Bytes of packed weights of a layer, a multiple of 64; 0 if they are read in place. Of a layer that was
+    /// not checked, the greatest multiple stands for any that is too large.
     pub(crate) fn packed_bytes(self, layer: &Layer) -> usize {
-        if PACK { each!(self, isa => isa.packed_bytes(layer)).next_multiple_of(64) } else { 0 }
+        if !PACK {
+            return 0;
+        }
+        each!(self, isa => isa.packed_bytes(layer)).checked_next_multiple_of(64).unwrap_or(usize::MAX & !63)
     }
 
     /// Writes the packed weights of a layer: `to` has [`Self::packed_bytes`] bytes.

@@ -72,7 +72,9 @@ impl Operators {
     /// These and one more, for any task. Meant for a constant: called at run time, it links them all.
     #[must_use]
     pub const fn with(self, operator: Operator) -> Self {
-        Self { head: Some(Head::ANY), ..self }.with_shapes(operator, true)
+        // [`Self::and`] puts all operators in again, of the shapes that this says.
+        let any_shape = self.any_shape || matches!(operator, Operator::Conv2d | Operator::DepthwiseConv2d);
+        Self { head: Some(Head::ANY), any_shape, ..self }.with_shapes(operator, true)
     }
 
     const fn with_shapes(mut self, operator: Operator, any: bool) -> Self {
@@ -134,7 +136,8 @@ impl Operators {
     #[must_use]
     pub const fn of(artifact: &[u8]) -> Self {
         let Some(model) = Model::embedded(artifact) else { return Self::NONE };
-        let (mut any_shape, mut index) = (false, 0);
+        // Fast code of depthwise convolutions writes int8 outputs alone, and sampled ones need their sums.
+        let (mut any_shape, mut index) = (samples_depthwise(&model), 0);
         while index < model.layer_count() {
             any_shape = any_shape || !Kernels::serves(&model.layer(index));
             index += 1;
@@ -189,3 +192,12 @@ impl Operators {
         run?(layer, kernels, input, filter, scratch, output)
     }
 }
+
+/// Whether the Bayesian layer is a depthwise convolution.
+const fn samples_depthwise(model: &Model<'_>) -> bool {
+    let bayesian = model.manifest().posterior.is_some() && model.layer_count() > 0;
+    bayesian && matches!(model.layer(0), Layer::DepthwiseConv2d { .. })
+}
+
+#[cfg(test)]
+mod tests;

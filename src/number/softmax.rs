@@ -4,7 +4,8 @@ use super::{exp, ln};
 
 /// Replaces logits by `softmax(logits / temperature)`.
 ///
-/// The greatest is subtracted first, so that finite logits never overflow.
+/// The greatest is subtracted first: no logits overflow that stay finite when they are divided, as those of a
+/// checked model do (at most 2^63, at a temperature of at least 2^-64).
 #[cfg_attr(not(feature = "std"), inline(never))]
 pub fn softmax(logits: &mut [f32], temperature: f32) {
     logits.iter_mut().for_each(|z| *z /= temperature);
@@ -39,6 +40,9 @@ mod tests {
         let mut far = [1e30_f32, -1e30, 0.0];
         softmax(&mut far, 0.5);
         assert_eq!(far, [1.0, 0.0, 0.0]);
+        let mut least = [2_f32.powi(63), -2_f32.powi(63), 0.0];
+        softmax(&mut least, 2_f32.powi(-64));
+        assert_eq!(least, [1.0, 0.0, 0.0]);
     }
 
     #[test]

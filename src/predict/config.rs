@@ -129,7 +129,8 @@ pub enum ConfigError {
     },
     /// A task other than classification, whose outputs the program's operators do not serve.
     Task,
-    /// An [embedded](Model::embedded) model that is not consistent. Devices do not look.
+    /// An [embedded](Model::embedded) model that does not lie at a multiple of 16, or is not consistent.
+    /// Devices look at the first alone.
     Unchecked,
     /// The workspace is shorter than `workspace_bytes` says.
     Workspace {
@@ -155,7 +156,9 @@ impl fmt::Display for ConfigError {
             Self::Task => {
                 write!(f, "task: found another than classification, expected operators that were made for it")
             }
-            Self::Unchecked => write!(f, "embedded model: found one that the check refuses"),
+            Self::Unchecked => {
+                write!(f, "embedded model: found one that is misaligned or that the check refuses")
+            }
             Self::Tile => write!(f, "tile: found 0, expected at least 1"),
             Self::Workspace { found, expected } => {
                 write!(f, "workspace: found {found} bytes, expected at least {expected}")

@@ -39,7 +39,7 @@ pub struct Predictor<'m, 'w> {
     /// Whether draws differ, by the noise of layer 0.
     noisy: bool,
     counter: u64,
-    /// The stream that the noise buffer holds, for fresh draws.
+    /// The first stream of those that the noise buffer holds, for fresh draws.
     drawn: Option<u64>,
     /// The stream of this input whose second draw waits in `buffers.twin`.
     twin_of: Option<u16>,
@@ -101,7 +101,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// alignment. Fixed draws are drawn here.
     ///
     /// # Errors
-    /// If a setting is out of range or the workspace too short.
+    /// If a setting is out of range, the workspace too short, or an embedded model misaligned or, with `std`,
+    /// not consistent.
     #[inline(never)]
     pub fn new(model: &'m Model<'m>, config: Config, workspace: &'w mut [u8]) -> Result<Self, ConfigError> {
         Self::with_operators(model, config, workspace, Operators::ALL)
@@ -124,8 +125,8 @@ impl<'m, 'w> Predictor<'m, 'w> {
         if operators.head().is_none() && !matches!(model.manifest().task, Task::Classification) {
             return Err(ConfigError::Task);
         }
-        // Kernels that pack trust shapes.
-        if PACK && !model.checked() {
+        // Kernels that pack trust shapes; none reads numbers that are not aligned.
+        if !model.aligned() || PACK && !model.checked() {
             return Err(ConfigError::Unchecked);
         }
         let layout = Layout::new(model, &config)?;
@@ -191,6 +192,9 @@ impl<'m, 'w> Predictor<'m, 'w> {
     /// Which prediction comes next: fresh draws depend on seed and counter, and on nothing else.
     pub fn set_counter(&mut self, counter: u64) {
         self.counter = counter;
+        // Numbers of streams wrap around: a far counter may start with the last one drawn, and have others behind
+        // it that were not. Counting does not lead there.
+        self.drawn = None;
     }
 
     /// Which prediction comes next; each successful one adds 1.
@@ -209,6 +213,10 @@ impl<'m, 'w> Predictor<'m, 'w> {
 
     /// Predicts one input and shows each draw: `each(draw, outputs)` with the network's f32 outputs
     /// (logits before the temperature, or values).
+    ///
+    /// Draw 0 may come twice: where an adaptive rule asks after the mean pass, that pass comes first, as draw 0.
+    /// If it settles nothing, the draws of the result follow, from draw 0 on: whoever gathers them starts anew
+    /// at every draw 0.
     ///
     /// # Errors
     /// As [`Self::predict`].
@@ -256,7 +264,7 @@ impl<'m, 'w> Predictor<'m, 'w> {
         let mut progress = Progress::default();
         if checks.is_some_and(|checks| checks.min == 0) {
             self.run_mean().ok_or(PredictError::Inconsistent)?;
-            self.summarize(&mut progress, 1, &mut |_, _| {});
+            self.summarize(&mut progress, 1, each);
             if settled(0, self.buffers.mean) {
                 return Ok(self.finish(input, progress));
             }

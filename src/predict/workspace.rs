@@ -76,7 +76,7 @@ impl Layout {
             noise_weights: 0,
             noise_outputs: 0,
             stored: 0,
-            packed: model.layers().map(|layer| kernels.packed_bytes(&layer)).sum(),
+            packed: packed_bytes(model, kernels),
             steps: 0,
             packed_noise: 0,
             slots: 0,
@@ -205,6 +205,12 @@ impl Layout {
         // Rounding down may have hidden the greatest number: no memory is as large as half of it.
         (sum <= usize::MAX / 2).then_some(sum)
     }
+}
+
+/// Bytes of the packed weights of all layers; of a model that was not checked, the greatest number stands for
+/// any that is too large.
+fn packed_bytes(model: &Model<'_>, kernels: Kernels) -> usize {
+    model.layers().fold(0, |sum, layer| sum.saturating_add(kernels.packed_bytes(&layer)))
 }
 
 /// Bytes of `count * a * b`, rounded up.

@@ -1,6 +1,6 @@
 //! Calibration of every class's probability, not of the winner's alone.
 
-use super::metrics::{BINS, Bin, bin_of};
+use super::metrics::{BINS, Bin, are_probabilities, bin_of};
 
 /// Classwise calibration: [`BINS`] equal-width bins for each class, in memory that the caller gives.
 ///
@@ -23,9 +23,12 @@ impl<'b> Classwise<'b> {
     }
 
     /// Adds one prediction. Returns `false`, and counts nothing, if there is another number of
-    /// probabilities than classes, or `label` is none of them.
+    /// probabilities than classes, `label` is none of them, or one of them is no probability, see
+    /// [`Scored::new`](super::Scored::new).
     pub fn push(&mut self, probabilities: &[f32], label: usize) -> bool {
-        let fits = probabilities.len() * BINS == self.bins.len() && label < probabilities.len();
+        let fits = probabilities.len() * BINS == self.bins.len()
+            && label < probabilities.len()
+            && are_probabilities(probabilities);
         if fits {
             for ((class, &p), bins) in probabilities.iter().enumerate().zip(self.bins.chunks_exact_mut(BINS))
             {
@@ -68,6 +71,9 @@ mod tests {
         let mut all = Classwise::new(&mut whole).unwrap();
         assert!(rows.iter().all(|(p, label)| all.push(p, *label)));
         assert!(!all.push(&[1.0], 0) && !all.push(&[1.0, 0.0], 2));
+        for bad in [f32::NAN, -0.1, 1.1, f32::INFINITY] {
+            assert!(!all.push(&[bad, 0.5], 0) && !all.push(&[0.5, bad], 0), "{bad}");
+        }
         // Class 0: .75 twice, one right: gap .5; .5 wrong: gap .5. Class 1 mirrors it.
         assert!((all.ece() - (0.5 + 0.5) * 2.0 / 6.0).abs() < 1e-12);
         Classwise::new(&mut part).unwrap().push(&rows[0].0, rows[0].1);

@@ -7,7 +7,8 @@
 //! length: that is the alarm.
 //!
 //! So that old losses do not delay it, the stake is paid in little by little, a share
-//! `ln 2 / (x ln^2 x)` with `x = k + 2` at the k-th score: these sum to less than 1 over all time.
+//! `ln 2 / (x ln^2 x)` with `x = k + 2` at the k-th score: these sum to less than 1 over all time. From score
+//! 2^32 - 1 on, which the count does not pass, nothing more is paid in.
 
 use super::Score;
 use crate::artifact::{Drift, Model};
@@ -20,7 +21,7 @@ pub const MAX_BETS: usize = 8;
 /// Stakes do not grow beyond this, far above every alarm.
 const CAP: f32 = 1e30;
 
-/// What the monitor remembers: 42 bytes.
+/// What the monitor remembers: 44 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct DriftState {
     /// Stake of each bet.
@@ -130,8 +131,11 @@ impl<'m> DriftMonitor<'m> {
 }
 
 /// Share of the whole stake that is paid in at the `count`-th score, from 1: at most the decrease of
-/// `ln 2 / ln(x)`, which is convex, from `x - 1` to `x`.
+/// `ln 2 / ln(x)`, which is convex, from `x - 1` to `x`. Nothing once the count stands still.
 fn payment(count: u32) -> f32 {
+    if count == u32::MAX {
+        return 0.0;
+    }
     let x = count as f32 + 2.0;
     let ln = number::ln(x);
     core::f32::consts::LN_2 / (x * ln * ln)
@@ -154,6 +158,7 @@ mod tests {
                 assert!(left >= std::f64::consts::LN_2 / (f64::from(count) + 2.0).ln(), "{count}: {left}");
             }
         }
-        assert!(payment(u32::MAX) > 0.0);
+        assert!(payment(u32::MAX - 1) > 0.0);
+        assert_eq!(payment(u32::MAX), 0.0, "the count stays there");
     }
 }

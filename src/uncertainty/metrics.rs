@@ -76,7 +76,7 @@ impl Scored {
     #[must_use]
     pub fn new(probabilities: &[f32], label: usize) -> Option<Self> {
         let right = *probabilities.get(label)?;
-        if !probabilities.iter().all(|p| (0.0..=1.001).contains(p)) {
+        if !are_probabilities(probabilities) {
             return None;
         }
         let (mut class, mut confidence) = (0, f32::NEG_INFINITY);
@@ -94,6 +94,11 @@ impl Scored {
         let nll = -f64::from(number::ln(right.max(PROBABILITY_FLOOR)));
         Some(Self { confidence, correct: class == label, nll, brier })
     }
+}
+
+/// Whether all are between 0 and 1.001, see [`Scored::new`]; NaN is not.
+pub(super) fn are_probabilities(values: &[f32]) -> bool {
+    values.iter().all(|p| (0.0..=1.001).contains(p))
 }
 
 /// Running accuracy, negative log-likelihood, Brier score and calibration error of class

@@ -25,7 +25,7 @@ impl Selective {
     /// [`Self::accepted`] and [`Self::errors`] are a point of the risk-coverage curve.
     ///
     /// Equals are accepted one after another in random order, and the areas are the expectation over
-    /// that order.
+    /// that order. The time grows with `count`.
     pub fn push(&mut self, count: u64, errors: u64) {
         let slope = if count == 0 { 0.0 } else { errors as f64 / count as f64 };
         for i in 1..=count {

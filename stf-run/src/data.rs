@@ -22,7 +22,7 @@ impl Data {
         limit: Option<usize>,
         name: Option<&str>,
     ) -> Result<Self, String> {
-        let (mut bytes, count) = read(images)?;
+        let (mut bytes, count) = behind_header(images, load(images)?)?;
         let there = bytes.len() / size.max(1);
         if bytes.is_empty() || size == 0 || bytes.len() % size != 0 || count.is_some_and(|n| n != there) {
             let of = count.map_or(String::new(), |count| format!(" in {count} inputs"));
@@ -33,7 +33,7 @@ impl Data {
             ));
         }
         let labelled = labels.is_some();
-        let mut labels = labels.map(read).transpose()?.map_or(Vec::new(), |(labels, _)| labels);
+        let mut labels = labels.map(|path| read_labels(path, there)).transpose()?.unwrap_or_default();
         if labelled && labels.len() != there {
             return Err(format!("labels: found {}, expected {there}, one an input", labels.len()));
         }
@@ -58,9 +58,22 @@ impl Data {
     }
 }
 
+fn load(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Labels of `count` inputs. A file of that many bytes has no header, however it begins: with one, it would be
+/// longer.
+fn read_labels(path: &Path, count: usize) -> Result<Vec<u8>, String> {
+    let bytes = load(path)?;
+    if bytes.len() == count {
+        return Ok(bytes);
+    }
+    behind_header(path, bytes).map(|(labels, _)| labels)
+}
+
 /// The content behind an IDX header and its first dimension, or the whole file.
-fn read(path: &Path) -> Result<(Vec<u8>, Option<usize>), String> {
-    let mut bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+fn behind_header(path: &Path, mut bytes: Vec<u8>) -> Result<(Vec<u8>, Option<usize>), String> {
     let Some(dimensions) = idx_dimensions(&bytes) else { return Ok((bytes, None)) };
     let head = 4 + 4 * dimensions;
     let sizes: Vec<u64> = bytes[4..head]
@@ -107,6 +120,11 @@ mod tests {
         for (images, labels, size) in [(&idx[..], &idx_labels[..], 3), (&idx[..20], &idx_labels[..], 2)] {
             assert!(data(images, labels, size).is_err());
         }
+        // Raw labels that begin like IDX.
+        let ten = [1; 20];
+        let raw = [0, 0, 8, 1, 0, 0, 0, 9, 9, 9];
+        assert_eq!(data(&ten, &raw, 2).unwrap().labels, [0, 0]);
+        assert!(data(&ten, &raw[..9], 2).is_err());
         assert!(data(&idx, &[1, 2], 2).unwrap_err().contains("expected 3"));
         assert!(data(&idx, &[], 2).is_err());
         assert!(data(&[], &[], 2).is_err());

@@ -87,8 +87,13 @@ pub fn predict(arguments: &Arguments) -> Result<String, String> {
         let data = Data::read(path, None, size(model)?, arguments.limit, None)?;
         let mut text = String::new();
         for (index, input) in data.inputs().enumerate() {
+            let start = text.len();
             let draw = |draw, outputs: &[f32]| {
                 if arguments.logits {
+                    if draw == 0 {
+                        // A pass of the mean that settled nothing is no draw of the result.
+                        text.truncate(start);
+                    }
                     // Writing to a string cannot fail.
                     let _ = write_draw(&mut text, index, draw, outputs);
                     text.push('\n');

@@ -92,7 +92,7 @@ const TASKS: &[Task] = &[
     ("golden", "[vectors]: make the golden models, or their vectors alone, again", golden::run),
     (
         "instructions",
-        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F in QEMU",
+        "[MODEL IMAGES LABELS LIMIT]: instructions of each layer on a Cortex-M4F and an M55 in QEMU",
         instructions::run_task,
     ),
     (
@@ -127,7 +127,7 @@ const TASKS: &[Task] = &[
     ),
     ("deny", "licences, sources and advisories of everything that is depended on", supply::deny),
     ("miri", "small models and the C API in an interpreter that sees undefined behaviour", sanitize::miri),
-    ("kill-test", "[--moments N]: training and export survive SIGKILL at random moments", kill::run),
+    ("kill-test", "[--moments N]: training, comparison and export survive SIGKILL", kill::run),
     (
         "long-run",
         "[PREDICTIONS]: ten million predictions from C, past 2^32 draws, without growth",

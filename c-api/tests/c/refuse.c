@@ -10,6 +10,11 @@
 
 static unsigned char block[1 << 20];
 
+/* The public key of RFC 8032's first test. */
+static const unsigned char key[32] = {0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe,
+                                      0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6,
+                                      0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a};
+
 static int models(unsigned char *file, size_t length) {
     stf_model model;
     stf_model_info info;
@@ -33,6 +38,10 @@ static int models(unsigned char *file, size_t length) {
     if (strcmp(why, "checksu") != 0) return 2;
     EXPECT(stf_model_explain(file, length, why, 0), STF_STATUS_BAD_LENGTH);
     EXPECT(stf_model_explain(file, length, NULL, 8), STF_STATUS_NULL_POINTER);
+    EXPECT(stf_model_explain(file, length, (char *)file + 8, 8), STF_STATUS_OVERLAP);
+    EXPECT(stf_model_load((stf_model *)(void *)(block + 64), block, sizeof block), STF_STATUS_OVERLAP);
+    EXPECT(stf_model_load_signed((stf_model *)(void *)(block + 64), block, sizeof block, key, 0),
+           STF_STATUS_OVERLAP);
     file[length - 1] ^= 1;
     file[0] ^= 1;
     EXPECT(stf_model_load(&model, file, length), STF_STATUS_NOT_AN_ARTIFACT);
@@ -49,6 +58,11 @@ static int models(unsigned char *file, size_t length) {
     return 0;
 }
 
+/* The set of `prediction` into four words anywhere. */
+#define SET(words, size, coverage)                                                                 \
+    stf_prediction_set(&model, &prediction, STF_SET_LAC, 0, 0, 0, (uint32_t *)(uintptr_t)(words), 4, \
+                       (size), (coverage))
+
 static int predictors(unsigned char *file, size_t length) {
     stf_model model;
     stf_predictor predictor;
@@ -59,6 +73,9 @@ static int predictors(unsigned char *file, size_t length) {
     uint64_t counter;
     float *numbers;
     unsigned char *workspace = block, *input;
+    uint64_t words[2];
+    size_t set_size;
+    double coverage;
     memset(&predictor, 0, sizeof predictor);
     EXPECT(stf_model_load(&model, file, length), STF_STATUS_OK);
     EXPECT(stf_model_describe(&model, &info), STF_STATUS_OK);
@@ -110,6 +127,24 @@ static int predictors(unsigned char *file, size_t length) {
     EXPECT(stf_predict_i8(&predictor, (const int8_t *)input, size, &prediction), STF_STATUS_OK);
     EXPECT(stf_predictor_counter(&predictor, &counter), STF_STATUS_OK);
     if (counter != 1 || prediction.outputs != info.outputs) return 5;
+    /* Results over what a prediction reads or works in. */
+    EXPECT(stf_predict_u8(&predictor, input, size, (stf_prediction *)(void *)&predictor),
+           STF_STATUS_OVERLAP);
+    EXPECT(stf_predict_u8(&predictor, input, size, (stf_prediction *)(void *)&model), STF_STATUS_OVERLAP);
+    EXPECT(stf_predict_u8(&predictor, input, size, (stf_prediction *)(void *)file), STF_STATUS_OVERLAP);
+    EXPECT(stf_predict_u8(&predictor, input, size, (stf_prediction *)(void *)workspace), STF_STATUS_OVERLAP);
+    EXPECT(stf_predict_u8(&predictor, input, size, (stf_prediction *)(void *)input), STF_STATUS_OVERLAP);
+    EXPECT(stf_predict_u8(&predictor, (const uint8_t *)&predictor, size, &prediction), STF_STATUS_OVERLAP);
+    EXPECT(stf_predictor_counter(&predictor, &counter), STF_STATUS_OK);
+    if (counter != 1) return 10;
+    EXPECT(SET(prediction.mean, &set_size, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(&prediction, &set_size, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(&model, &set_size, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(file, &set_size, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(words, (size_t *)(void *)words, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(words, &set_size, (double *)(void *)(words + 1)), STF_STATUS_OVERLAP);
+    EXPECT(SET(words, (size_t *)(void *)&coverage, &coverage), STF_STATUS_OVERLAP);
+    EXPECT(SET(words, &set_size, &coverage), STF_STATUS_NO_FACTS);
     /* Loading the model again without success ends its predictors. */
     EXPECT(stf_model_load(&model, file, 3), STF_STATUS_ARTIFACT_LENGTH);
     EXPECT(stf_predict_u8(&predictor, input, size, &prediction), STF_STATUS_NOT_INITIALISED);

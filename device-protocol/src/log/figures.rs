@@ -26,17 +26,17 @@ pub struct ClassFigures {
     pub rejected: u64,
     /// Passes that a prediction took, on average; `null` if no row says.
     pub mean_passes: Option<f64>,
-    /// Share of right classes, 0 to 1.
-    pub accuracy: f64,
+    /// Share of right classes, 0 to 1; every figure is `null` without labelled predictions.
+    pub accuracy: Option<f64>,
     /// Negative log likelihood, nats.
-    pub nll: f64,
+    pub nll: Option<f64>,
     /// Brier score, summed over classes.
-    pub brier: f64,
+    pub brier: Option<f64>,
     /// Expected calibration error, 15 equal-width bins.
-    pub ece: f64,
+    pub ece: Option<f64>,
     /// Greatest calibration error of a bin.
-    pub mce: f64,
-    /// Area under the risk-coverage curve, by the greatest probability, in 1,024 bins; `null` without rows.
+    pub mce: Option<f64>,
+    /// Area under the risk-coverage curve, by the greatest probability, in 1,024 bins.
     pub aurc: Option<f64>,
     /// Area under the ROC curve of wrong against right predictions by one minus the greatest probability, in
     /// 1,024 bins; `null` if all are right or all are wrong.
@@ -69,16 +69,16 @@ pub struct TargetFigures {
     pub unlabelled: u64,
     /// Rows with numbers that are not finite, or without a positive variance: in no figure.
     pub rejected: u64,
-    /// Root mean squared error.
-    pub rmse: f64,
+    /// Root mean squared error; every figure is `null` without values.
+    pub rmse: Option<f64>,
     /// Mean absolute error.
-    pub mae: f64,
+    pub mae: Option<f64>,
     /// Negative log likelihood, nats.
-    pub nll: f64,
+    pub nll: Option<f64>,
     /// Root of the mean aleatoric variance.
-    pub aleatoric: f64,
+    pub aleatoric: Option<f64>,
     /// Root of the mean epistemic variance.
-    pub epistemic: f64,
+    pub epistemic: Option<f64>,
     /// Prediction intervals; `null` if no row has one.
     pub intervals: Option<IntervalRow>,
 }
@@ -116,17 +116,18 @@ impl ClassTally {
     #[must_use]
     pub fn figures(&self) -> ClassFigures {
         let c = &self.calibration;
+        let known = |figure: f64| (c.count() > 0).then_some(figure);
         let auroc = self.errors.as_ref().map(|errors| errors.ranking().auroc());
         ClassFigures {
             n: c.count(),
             unlabelled: self.unlabelled,
             rejected: self.rejected,
             mean_passes: (self.passes.1 > 0).then(|| self.passes.0 as f64 / self.passes.1 as f64),
-            accuracy: c.accuracy(),
-            nll: c.nll(),
-            brier: c.brier(),
-            ece: c.ece(),
-            mce: c.mce(),
+            accuracy: known(c.accuracy()),
+            nll: known(c.nll()),
+            brier: known(c.brier()),
+            ece: known(c.ece()),
+            mce: known(c.mce()),
             aurc: self.errors.as_ref().map(|errors| errors.selective().aurc()),
             misclassification_auroc: auroc.filter(|auroc| auroc.is_finite()),
             reliability: ReliabilityBin::all(c),
@@ -139,16 +140,17 @@ impl TargetTally {
     #[must_use]
     pub fn figures(&self) -> TargetFigures {
         let (f, i) = (&self.figures, &self.intervals);
+        let known = |figure: f64| (f.count() > 0).then_some(figure);
         let row = || IntervalRow { n: i.count(), coverage: i.coverage(), mean_width: i.mean_width() };
         TargetFigures {
             n: f.count(),
             unlabelled: self.unlabelled,
             rejected: self.rejected,
-            rmse: f.rmse(),
-            mae: f.mae(),
-            nll: f.nll(),
-            aleatoric: f.aleatoric_variance().sqrt(),
-            epistemic: f.epistemic_variance().sqrt(),
+            rmse: known(f.rmse()),
+            mae: known(f.mae()),
+            nll: known(f.nll()),
+            aleatoric: known(f.aleatoric_variance().sqrt()),
+            epistemic: known(f.epistemic_variance().sqrt()),
             intervals: (i.count() > 0).then(row),
         }
     }
@@ -179,13 +181,12 @@ impl fmt::Display for ClassFigures {
         let passes =
             self.mean_passes.map_or(String::new(), |passes| format!(", {passes:.2} passes a prediction"));
         writeln!(f, "{} predictions{passes}{}", self.n, left_out(self.unlabelled, self.rejected))?;
-        writeln!(f, "  accuracy {:8.2} %", 100.0 * self.accuracy)?;
-        writeln!(f, "  NLL      {:8.4} nats", self.nll)?;
-        writeln!(f, "  Brier    {:8.4}", self.brier)?;
-        writeln!(f, "  ECE      {:8.4}, MCE {:.4}", self.ece, self.mce)?;
-        let number = |x: Option<f64>| x.map_or("-".to_string(), |x| format!("{x:.4}"));
-        let auroc = number(self.misclassification_auroc);
-        write!(f, "  AURC     {:>8}, AUROC of wrong predictions {auroc}", number(self.aurc))
+        writeln!(f, "  accuracy {:>8} %", number(self.accuracy.map(|share| 100.0 * share), 2))?;
+        writeln!(f, "  NLL      {:>8} nats", number(self.nll, 4))?;
+        writeln!(f, "  Brier    {:>8}", number(self.brier, 4))?;
+        writeln!(f, "  ECE      {:>8}, MCE {}", number(self.ece, 4), number(self.mce, 4))?;
+        let auroc = number(self.misclassification_auroc, 4);
+        write!(f, "  AURC     {:>8}, AUROC of wrong predictions {auroc}", number(self.aurc, 4))
     }
 }
 
@@ -194,8 +195,12 @@ impl fmt::Display for TargetFigures {
         writeln!(f, "{} predictions{}", self.n, left_out(self.unlabelled, self.rejected))?;
         write!(
             f,
-            "  RMSE {:.5}, MAE {:.5}, NLL {:.4} nats, standard deviation aleatoric {:.5}, epistemic {:.5}",
-            self.rmse, self.mae, self.nll, self.aleatoric, self.epistemic
+            "  RMSE {}, MAE {}, NLL {} nats, standard deviation aleatoric {}, epistemic {}",
+            number(self.rmse, 5),
+            number(self.mae, 5),
+            number(self.nll, 4),
+            number(self.aleatoric, 5),
+            number(self.epistemic, 5)
         )?;
         if let Some(row) = &self.intervals {
             let percent = 100.0 * row.coverage;
@@ -203,6 +208,11 @@ impl fmt::Display for TargetFigures {
         }
         Ok(())
     }
+}
+
+/// A figure with so many digits behind the point; a dash where there is none.
+fn number(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or("-".to_string(), |figure| format!("{figure:.digits$}"))
 }
 
 fn left_out(unlabelled: u64, rejected: u64) -> String {

@@ -8,6 +8,10 @@ use stf_bnn::uncertainty::{Calibration, Gaussian, IntervalFigures, Regression, S
 /// pairs that share a bin.
 pub(super) const SCORE_BINS: usize = 1024;
 
+/// Most rows of a part in transit: figures take time in proportion to them, and a sum of parts stays far from
+/// 2^64.
+const MAX_ROWS: u64 = 1 << 32;
+
 /// Counts of right and wrong predictions by one minus their confidence.
 type Errors = ScoreHistogram<SCORE_BINS>;
 
@@ -40,6 +44,26 @@ struct Parts {
     passes: (u64, u64),
     unlabelled: u64,
     rejected: u64,
+}
+
+impl Parts {
+    /// Whether every way to count the rows gives the same, and none is too many.
+    fn agree(&self) -> bool {
+        let calibration = &self.calibration;
+        let (count, correct) = (calibration.count(), calibration.correct());
+        let sums = |rows: &[[u64; 2]]| {
+            rows.iter()
+                .try_fold([0_u64; 2], |[a, b], row| Some([a.checked_add(row[0])?, b.checked_add(row[1])?]))
+        };
+        let bins = calibration.bins().map(|bin| [bin.count, bin.correct]);
+        let wrong = count.checked_sub(correct);
+        let (passes, rows) = self.passes;
+        [count, self.unlabelled, self.rejected].iter().all(|&rows| rows <= MAX_ROWS)
+            && sums(&bins) == Some([count, correct])
+            && sums(&self.errors) == wrong.map(|wrong| [correct, wrong])
+            && rows <= count
+            && passes <= rows * u64::from(u16::MAX)
+    }
 }
 
 impl ClassTally {
@@ -89,10 +113,14 @@ impl ClassTally {
         postcard::to_stdvec(&parts).unwrap_or_default()
     }
 
-    /// What [`Self::to_bytes`] wrote; `None` for anything else.
+    /// What [`Self::to_bytes`] wrote of at most 2^32 rows of each kind; `None` for anything else, also for counts
+    /// that contradict each other.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let parts: Parts = whole(bytes)?;
+        if !parts.agree() {
+            return None;
+        }
         let errors = match parts.errors.is_empty() {
             true => None,
             false => {
@@ -249,6 +277,39 @@ mod tests {
         assert_eq!(ClassTally::from_bytes(&bytes), Some(whole));
         assert_eq!(ClassTally::from_bytes(&bytes[..bytes.len() - 1]), None);
         assert_eq!(ClassTally::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    }
+
+    /// Figures walk over every row that the counts speak of.
+    #[test]
+    fn counts_that_contradict_each_other_are_refused() {
+        let mut tally = ClassTally::default();
+        for (label, probability) in [(0, 0.9), (0, 0.4), (1, 0.9)] {
+            tally.push(Some(label), &[probability, 1.0 - probability], Some(4));
+        }
+        let refused = |edit: fn(&mut Parts)| {
+            let mut parts: Parts = whole(&tally.to_bytes()).unwrap();
+            edit(&mut parts);
+            ClassTally::from_bytes(&postcard::to_stdvec(&parts).unwrap()).is_none()
+        };
+        assert!(!refused(|_| {}));
+        assert!(!refused(|parts| parts.rejected = 1 << 32));
+        assert!(refused(|parts| parts.errors[3] = [1 << 63, 0]));
+        assert!(refused(|parts| parts.errors[3] = [0, u64::MAX]));
+        assert!(refused(|parts| parts.errors.clear()));
+        assert!(refused(|parts| parts.errors.iter_mut().for_each(|row| row.reverse())));
+        assert!(refused(|parts| parts.calibration = Calibration::new()));
+        assert!(refused(|parts| parts.unlabelled = u64::MAX));
+        assert!(refused(|parts| parts.rejected = u64::MAX));
+        assert!(refused(|parts| parts.passes.1 = 4));
+        assert!(refused(|parts| parts.passes.0 = u64::MAX));
+        // All counts alike, and more than anybody logs: three rows, added to themselves again and again.
+        for (doublings, accepted) in [(30, true), (31, false)] {
+            let mut many = tally.clone();
+            for _ in 0..doublings {
+                many.merge(&many.clone());
+            }
+            assert_eq!(ClassTally::from_bytes(&many.to_bytes()).is_some(), accepted, "{doublings}");
+        }
     }
 
     #[test]

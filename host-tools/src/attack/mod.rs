@@ -13,7 +13,7 @@ pub use target::{Climb, Target};
 use crate::binomial;
 use crate::data::{Dataset, Element, Inputs, Preprocessing, Scratch};
 use crate::error::Result;
-use crate::evaluate::outcomes;
+use crate::evaluate::{Outcome, outcomes};
 use crate::progress::{Progress, interrupt};
 use crate::train::methods::{Method, Net};
 use serde::{Deserialize, Serialize};
@@ -108,14 +108,17 @@ pub struct Point {
     pub accuracy: f64,
     /// Exact 95 % interval of it.
     pub interval: (f64, f64),
-    /// Share of right predictions under the draws that the attack saw last.
-    pub accuracy_seen: f64,
+    /// Share of right predictions under the draws that the attack saw last; `None` of several attacks together.
+    pub accuracy_seen: Option<f64>,
     /// Share of right predictions of the device's runtime on the attacked inputs, in whole values where
     /// the data are bytes.
     pub int8_accuracy: Option<f64>,
     /// Which examples are still predicted right.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub right: Vec<bool>,
+    /// Which examples the device's runtime still predicts right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub int8_right: Vec<bool>,
 }
 
 /// Data under attack.
@@ -130,7 +133,7 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Attacks the first examples. With `attack` `None` nothing is changed; with `source`, another
+    /// Attacks the data's [sample](Dataset::sample). With `attack` `None` nothing is changed; with `source`, another
     /// network's gradients are used: a transfer.
     ///
     /// # Errors
@@ -150,22 +153,24 @@ impl Stage<'_> {
             (_, Some(_)) => "transfer",
             (Some(attack), None) => attack.name(),
         };
-        let n = examples.min(self.data.len());
+        let chosen = self.data.sample(examples);
+        let n = chosen.len();
         let mut progress = Progress::new(&format!("{} {name} eps {eps}", subject.method), n as u64);
         let mut climber = Target::new(source.unwrap_or(subject.net), self.preprocessing, eot, BATCH)?;
         let mut seen = Target::new(subject.net, self.preprocessing, eot, BATCH)?;
         let mut judge = Target::new(subject.net, self.preprocessing, num_samples, BATCH)?;
         let (mut right, mut right_seen, mut attacked, mut centers) = (Vec::new(), 0, Vec::new(), Vec::new());
         for first in (0..n).step_by(BATCH) {
-            let indices: Vec<usize> = (first..n.min(first + BATCH)).collect();
-            let raw = raw_values(self.data, &indices)?;
+            let indices = &chosen[first..n.min(first + BATCH)];
+            let raw = raw_values(self.data, indices)?;
             let labels: Vec<u32> = indices.iter().map(|&i| self.data.labels[i]).collect();
             let victims = Victims { raw: &raw, labels: &labels, first, ball, seed, fresh: true };
             let x = match attack {
                 Some(attack) => steps::attack(&mut climber, &victims, attack)?,
                 None => raw.clone(),
             };
-            right_seen += hits(&mut seen, &x, &victims, seed)?.into_iter().filter(|hit| *hit).count();
+            let last = attack.map_or(seed, |attack| victims.last_draws(attack));
+            right_seen += hits(&mut seen, &x, &victims, last)?.into_iter().filter(|hit| *hit).count();
             right.extend(hits(&mut judge, &x, &victims, seed ^ JUDGE)?);
             attacked.extend(x);
             centers.extend(raw);
@@ -175,8 +180,8 @@ impl Stage<'_> {
             }
         }
         progress.finish("");
-        let device =
-            subject.device.map(|device| self.on_device(device, &attacked, &centers, ball, n)).transpose()?;
+        let int8 = subject.device.map(|device| self.on_device(device, &attacked, &centers, ball, &chosen));
+        let int8 = int8.transpose()?;
         let hits = right.iter().filter(|right| **right).count();
         let upper = |k: usize| binomial::upper_bound(k as u64, n as u64, 0.975);
         Ok(Point {
@@ -186,26 +191,27 @@ impl Stage<'_> {
             n,
             accuracy: hits as f64 / n as f64,
             interval: (1.0 - upper(n - hits), upper(hits)),
-            accuracy_seen: right_seen as f64 / n as f64,
-            int8_accuracy: device,
+            accuracy_seen: Some(right_seen as f64 / n as f64),
+            int8_accuracy: int8.as_deref().map(share),
             right,
+            int8_right: int8.unwrap_or_default(),
         })
     }
 
-    /// Accuracy of the runtime on attacked inputs.
+    /// Which attacked inputs the runtime predicts right.
     fn on_device(
         &self,
         (model, config): (&Model<'_>, Config),
         attacked: &[f32],
         centers: &[f32],
         ball: Ball,
-        n: usize,
-    ) -> Result<f64> {
+        chosen: &[usize],
+    ) -> Result<Vec<bool>> {
         let inputs = match self.data.element() {
             Element::U8 => Inputs::U8(ball.round(centers, attacked)),
             _ => Inputs::F32(attacked.to_vec()),
         };
-        let labels = self.data.labels[..n].to_vec();
+        let labels = chosen.iter().map(|&index| self.data.labels[index]).collect();
         let (name, class_names) = (self.data.name.clone(), self.data.class_names.clone());
         let set = Dataset {
             name,
@@ -216,8 +222,15 @@ impl Stage<'_> {
             targets: Default::default(),
         };
         let found = outcomes(model, &set, &config)?;
-        Ok(crate::evaluate::metrics(&found, &set).accuracy())
+        let is_right = |(found, label): (&Outcome, &u32)| {
+            found.classification.is_some_and(|found| u32::from(found.class) == *label)
+        };
+        Ok(found.iter().zip(&set.labels).map(is_right).collect())
     }
+}
+
+fn share(right: &[bool]) -> f64 {
+    right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64
 }
 
 /// Which inputs are predicted right under the draws of `seed`.
@@ -254,17 +267,20 @@ pub fn worst(points: &[Point]) -> Vec<Point> {
         let same = |other: &&mut Point| (other.method, other.eps) == (point.method, point.eps);
         match found.iter_mut().find(same) {
             Some(worst) => {
-                worst.right.iter_mut().zip(&point.right).for_each(|(right, other)| *right &= other);
-                worst.accuracy_seen = worst.accuracy_seen.min(point.accuracy_seen);
-                worst.int8_accuracy = worst.int8_accuracy.zip(point.int8_accuracy).map(|(a, b)| a.min(b));
+                let both = |worst: &mut [bool], other: &[bool]| {
+                    worst.iter_mut().zip(other).for_each(|(right, other)| *right &= other);
+                };
+                both(&mut worst.right, &point.right);
+                both(&mut worst.int8_right, &point.int8_right);
             }
-            None => found.push(Point { attack: "worst of all".into(), ..point.clone() }),
+            None => found.push(Point { attack: "worst of all".into(), accuracy_seen: None, ..point.clone() }),
         }
     }
     for worst in &mut found {
         let hits = worst.right.iter().filter(|right| **right).count();
         let upper = |k: usize| binomial::upper_bound(k as u64, worst.n as u64, 0.975);
         worst.accuracy = hits as f64 / worst.n as f64;
+        worst.int8_accuracy = worst.int8_accuracy.map(|_| share(&worst.int8_right));
         worst.interval = (1.0 - upper(worst.n - hits), upper(hits));
     }
     found

@@ -67,6 +67,16 @@ impl Victims<'_> {
         if self.fresh { derive(self.seed, Purpose::Noise, &[step]) } else { self.seed }
     }
 
+    /// The draws of an attack's last look at the network.
+    pub(super) fn last_draws(&self, attack: Attack) -> u64 {
+        self.draws(match attack {
+            Attack::Fgsm => 0,
+            Attack::Pgd { steps, restarts: 0 | 1, .. } => (steps as u64).saturating_sub(1),
+            Attack::Pgd { restarts, .. } => u64::MAX - (restarts as u64 - 1),
+            Attack::Apgd { steps, restarts, .. } => (restarts.max(1) * (steps + 1) + steps) as u64,
+        })
+    }
+
     /// A random place in the ball.
     pub(super) fn start(&self, restart: usize) -> Vec<f32> {
         let mut random = Random::new(self.seed, Purpose::Augment, &[restart as u64, self.first as u64]);

@@ -183,8 +183,9 @@ fn signs_of_masked_gradients_are_said_and_the_worst_is_of_all() {
             n,
             accuracy,
             interval,
-            accuracy_seen: accuracy,
+            accuracy_seen: Some(accuracy),
             int8_accuracy: Some(accuracy),
+            int8_right: right.iter().map(|right| !right).collect(),
             right: right.to_vec(),
         }
     };
@@ -202,4 +203,6 @@ fn signs_of_masked_gradients_are_said_and_the_worst_is_of_all() {
     let other: Vec<bool> = half.iter().map(|right| !right).collect();
     let found = worst(&[point(Method::Stf, "pgd", 0.1, &half), point(Method::Stf, "fgsm", 0.1, &other)]);
     assert!(found.len() == 1 && found[0].accuracy == 0.0 && found[0].interval.1 > 0.2);
+    // Each of them leaves half: together they leave none, also on the device.
+    assert_eq!((found[0].int8_accuracy, found[0].accuracy_seen), (Some(0.0), None));
 }

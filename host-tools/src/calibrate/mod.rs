@@ -25,7 +25,7 @@ pub use share::Share;
 
 use crate::data::{Dataset, shuffled};
 use crate::error::{Error, Result};
-use crate::evaluate::{Outcome, metrics, outcomes, predict_all, require_labels};
+use crate::evaluate::{Outcome, metrics, outcomes, predict_all, require_classes};
 use crate::export::adaptive::{self, Wish};
 use conformal::Example;
 use serde::Serialize;
@@ -59,6 +59,9 @@ pub struct Summary {
     /// What was left out, and why.
     pub notices: Vec<String>,
 }
+
+/// Divides the certifying part where predictions stop by a rule that is fitted, too.
+const RULE_SEED: u64 = 0x2a1e;
 
 /// Calibration figures.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -109,8 +112,9 @@ pub fn parts(calibration: &Dataset, seed: u64) -> Result<(Dataset, Dataset)> {
 }
 
 /// Calibrates an artifact that classifies; returns the rewritten file and what was fitted: [`heat`], the
-/// rule of an adaptive number of samples anew if there was one, [`certify`]. What the artifact carried of
-/// the kind before is replaced; the same input gives the same bytes.
+/// rule of an adaptive number of samples anew if there was one, [`certify`]. Where the options' predictions
+/// follow that rule, each of the last two has half of `certifying`. What the artifact carried of the kind
+/// before is replaced; the same input gives the same bytes.
 ///
 /// # Errors
 /// If the artifact is damaged or no classifier, the data do not fit it, or there are too few examples
@@ -124,6 +128,10 @@ pub fn calibrate(
     let model = open_classifier(bytes)?;
     let mut warm = heat(bytes, fit, options)?;
     let mut refused = None;
+    // Predictions under a rule that was fitted on the same examples would certify too much.
+    let halves = (options.config.samples == Samples::Adaptive).then(|| parts(certifying, RULE_SEED));
+    let halves = halves.transpose()?;
+    let (ruling, certifying) = halves.as_ref().map_or((certifying, certifying), |(a, b)| (a, b));
     if let Some(rule) = model.manifest().adaptive {
         let wish = Wish {
             samples_min: rule.samples_min,
@@ -132,7 +140,7 @@ pub fn calibrate(
             delta: f64::from(rule.delta_millionths) / 1e6,
             confidence: f64::from(rule.confidence_millionths) / 1e6,
         };
-        let (with_rule, fitted) = adaptive::attach(warm, certifying, &wish)?;
+        let (with_rule, fitted) = adaptive::attach(warm, ruling, &wish)?;
         warm = with_rule;
         if let adaptive::Fit::Refused(reason) = fitted {
             refused = Some(format!("no adaptive number of samples any more: {reason}"));
@@ -149,7 +157,7 @@ pub fn calibrate(
 /// If the artifact is damaged or no classifier, or the data do not fit it.
 pub fn heat(bytes: &AlignedBytes, fit: &Dataset, options: &Options) -> Result<Vec<u8>> {
     let model = open_classifier(bytes)?;
-    require_labels(fit, model.manifest().outputs)?;
+    require_classes(&model, fit)?;
     // The rule of an adaptive number follows the temperature: all its samples stand for it here.
     let samples = match options.config.samples {
         Samples::Adaptive => Samples::MonteCarlo(options.config.samples.most(&model)),
@@ -171,8 +179,8 @@ pub fn certify(
     options: &Options,
 ) -> Result<(Vec<u8>, Summary)> {
     let model = open_classifier(bytes)?;
-    require_labels(fit, model.manifest().outputs)?;
-    require_labels(certifying, model.manifest().outputs)?;
+    require_classes(&model, fit)?;
+    require_classes(&model, certifying)?;
     let cold = Facts { temperature: 1.0, keep_adaptive: true, ..Facts::default() };
     let cold = AlignedBytes::new(&rewrite(&model, &cold)?);
     let before = outcomes(&open(&cold)?, certifying, &options.config)?;

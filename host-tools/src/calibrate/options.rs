@@ -66,7 +66,9 @@ impl Default for Options {
 impl Options {
     /// Half of the false alarms pay for the reference being a sample.
     pub(super) fn reference_delta(&self) -> Result<Share> {
-        Share::from_millionths(self.false_alarm.millionths() / 2)
+        let half = self.false_alarm.millionths() / 2;
+        Share::from_millionths(half)
+            .map_err(|_| Error::invalid("--false-alarm", self.false_alarm, "at least 0.000002"))
     }
 
     /// The alphas that these examples suffice for.

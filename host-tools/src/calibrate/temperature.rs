@@ -14,6 +14,9 @@ pub struct Drawn {
 /// Bounds of the search.
 const RANGE: (f64, f64) = (0.05, 20.0);
 
+/// As near to a bound as this, relative to it, is at it.
+const AT_END: f64 = 1e-3;
+
 /// Mean negative log-likelihood, nats, of the probabilities averaged over the draws at a temperature.
 #[must_use]
 pub fn nll(examples: &[Drawn], temperature: f64) -> f64 {
@@ -31,7 +34,8 @@ pub fn nll(examples: &[Drawn], temperature: f64) -> f64 {
     examples.iter().map(one).sum::<f64>() / examples.len().max(1) as f64
 }
 
-/// The temperature with the least [`nll`], by golden-section search over its logarithm.
+/// The temperature with the least [`nll`], by golden-section search over its logarithm; 1 where that is at an end
+/// of the search. Examples that are all predicted right have no such temperature: the colder, the likelier.
 #[must_use]
 pub fn fit(examples: &[Drawn]) -> f32 {
     let golden = 0.5 * (5.0_f64.sqrt() - 1.0);
@@ -51,7 +55,9 @@ pub fn fit(examples: &[Drawn]) -> f32 {
             at_right = value(right);
         }
     }
-    (0.5 * (low + high)).exp() as f32
+    let found = (0.5 * (low + high)).exp();
+    let is_inside = found > RANGE.0 * (1.0 + AT_END) && found < RANGE.1 * (1.0 - AT_END);
+    if is_inside { found as f32 } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -75,6 +81,17 @@ mod tests {
             let found = f64::from(fit(&examples));
             assert!((found / truth - 1.0).abs() < 1e-2, "{truth}: {found}");
         }
+    }
+
+    /// Whoever is always right, or no better than chance whatever the temperature, says nothing about it.
+    #[test]
+    fn without_a_least_value_the_temperature_stays() {
+        let right = |label| Drawn { logits: vec![3.0, 0.0, -1.0], classes: 3, label };
+        assert_eq!(fit(&vec![right(0); 71]), 1.0);
+        assert_eq!(fit(&vec![right(2); 71]), 1.0);
+        assert_eq!(fit(&[]), 1.0);
+        let one_wrong = [vec![right(0); 70], vec![right(1)]].concat();
+        assert!((0.3..0.9).contains(&fit(&one_wrong)), "{}", fit(&one_wrong));
     }
 
     #[test]

@@ -101,12 +101,16 @@ pub fn run(args: &AttackArgs) -> Result<()> {
         let net = comparison.net(method, args.net_seed)?;
         curve(args, &comparison, &seeded, (method, &net), &plain, &attacks, &mut results, &file)?;
     }
-    results.points.retain(|point| methods.contains(&point.method));
     results.worst = worst(&results.points);
     results.masked_gradients = masked_gradients(&results.points);
     write_json(&file, &results)?;
+    // The file keeps what earlier runs found of other methods; this run tells of its own.
+    results.points.retain(|point| methods.contains(&point.method));
+    results.worst.retain(|point| methods.contains(&point.method));
+    results.masked_gradients = masked_gradients(&results.points);
     for point in results.points.iter_mut().chain(&mut results.worst) {
         point.right.clear();
+        point.int8_right.clear();
     }
     print_result(args.json, &results, text)
 }
@@ -205,19 +209,19 @@ fn text(results: &Results) -> String {
         examples, results.data, results.network_seed, results.steps, results.restarts
     );
     for point in results.points.iter().chain(&results.worst) {
-        let int8 =
-            point.int8_accuracy.map_or("–".to_string(), |accuracy| format!("{:.1}", 100.0 * accuracy));
+        let percent = |share: Option<f64>| share.map_or("–".to_string(), |s| format!("{:.1}", 100.0 * s));
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {:.1} | {:.1} to {:.1} | {:.1} | {int8} |",
+            "| {} | {} | {} | {:.1} | {:.1} to {:.1} | {} | {} |",
             point.method.title(),
             point.attack,
             point.eps,
             100.0 * point.accuracy,
             100.0 * point.interval.0,
             100.0 * point.interval.1,
-            100.0 * point.accuracy_seen
+            percent(point.accuracy_seen),
+            percent(point.int8_accuracy)
         );
     }
     for sign in &results.masked_gradients {

@@ -1,6 +1,8 @@
 //! `stf bench`: what predictions of an artifact cost on this machine, one core.
 
-use super::common::{DataDirArg, SplitArg, check_artifact, grouped, load_split, print_result, read_artifact};
+use super::common::{
+    DataDirArg, SplitArg, check_artifact, content_of, grouped, load_split_of, print_result, read_artifact,
+};
 use crate::bench::{self, Setting, Timing, clock};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -186,7 +188,8 @@ fn kernels(name: Option<&str>) -> Result<Kernels> {
 fn inputs(args: &BenchArgs, model: &Model<'_>) -> Result<Dataset> {
     let Some(spec) = &args.data else { return Ok(bench::made_up_inputs(model)) };
     let seed = model.manifest().provenance.seed;
-    let data = load_split(spec, SplitArg::Test, seed, &args.data_dir, Some(EXAMPLES))?;
+    let (content, part) = (content_of(model), SplitArg::Test);
+    let data = load_split_of(content, spec, part, seed, &args.data_dir, Some(EXAMPLES))?;
     bench::inputs_of(model, &data)
 }
 

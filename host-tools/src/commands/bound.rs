@@ -3,7 +3,7 @@
 use super::common::{DataDirArg, print_result};
 use crate::bound::{Bound, Wish, bound};
 use crate::compare::{Seeded, Settings};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::interrupt;
 use crate::train::{Stage1Config, Stage2Config};
 use clap::Args;
@@ -26,9 +26,9 @@ pub struct BoundArgs {
     #[arg(long, value_name = "P", default_value_t = 0.05)]
     delta: f64,
     /// Draws that estimate the empirical error
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    draws: usize,
-    /// Temperature of the posterior [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    draws: u32,
+    /// Temperature of the posterior
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f32,
     /// Standard deviation of the prior [default: the recipe's]
@@ -56,6 +56,10 @@ pub struct BoundArgs {
 /// If data or settings cannot be used, or training fails.
 pub fn run(args: &BoundArgs) -> Result<()> {
     interrupt::install();
+    // Before it is halved, so that the message names what was given.
+    if !(args.delta > 0.0 && args.delta < 1.0) {
+        return Err(Error::invalid("--delta", args.delta, "a probability above 0 and below 1"));
+    }
     let mut settings = Settings::plain(&args.arch, &args.data, args.epochs.unwrap_or_default());
     let seeded = Seeded::load(&settings, args.data_dir.data_dir.as_deref(), args.seed)?;
     let name = &seeded.splits.train.name;
@@ -66,7 +70,7 @@ pub fn run(args: &BoundArgs) -> Result<()> {
         prior_share: args.prior_share,
         delta: 0.5 * args.delta,
         estimate_delta: 0.5 * args.delta,
-        draws: args.draws,
+        draws: args.draws as usize,
         temperature: args.temperature,
         prior_sigma: args.prior_sigma.unwrap_or(recipe.prior_sigma),
     };

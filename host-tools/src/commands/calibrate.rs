@@ -1,17 +1,21 @@
 //! `stf calibrate`: fits temperature, prediction sets, abstention and drift reference of an artifact.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, load_split_of,
-    print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, accepted_scores, check_artifact, content_of, part, print_result,
+    read_artifact,
 };
+use super::sign::SigningArgs;
 use crate::calibrate::{
     AnomalySummary, IntervalSummary, Options, Share, Summary, calibrate, fit_anomaly, fit_intervals, parts,
 };
+use crate::data::{self, Dataset, Loaded};
 use crate::error::{Error, Result};
+use crate::evaluate::with_classes_of;
 use crate::files::write_atomic;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use stf_bnn::Model;
 use stf_bnn::artifact::Task;
 use stf_bnn::uncertainty::{Penalty, Score};
 
@@ -34,6 +38,8 @@ pub struct CalibrateArgs {
     samples: SampleArgs,
     #[command(flatten)]
     calibration: CalibrationArgs,
+    #[command(flatten)]
+    signing: SigningArgs,
     #[command(flatten)]
     data_dir: DataDirArg,
     /// Print one JSON object
@@ -131,35 +137,80 @@ impl CalibrationArgs {
 /// If artifact and data do not fit each other, there are too few examples for what was asked, or the
 /// disk refuses.
 pub fn run(args: &CalibrateArgs) -> Result<()> {
-    if args.split == SplitArg::Test {
-        return Err(Error::invalid("--split", "test", "a part that no figure is reported on"));
+    match args.split {
+        SplitArg::Test => {
+            return Err(Error::invalid("--split", "test", "a part that no figure is reported on"));
+        }
+        SplitArg::Train => {
+            return Err(Error::invalid("--split", "train", "a part that the network was not trained on"));
+        }
+        _ => {}
     }
     let bytes = read_artifact(&args.model)?;
     let model = check_artifact(&args.model, &bytes)?;
+    let loses_signature = model.is_signed() && !args.signing.is_asked();
+    if loses_signature && args.out.is_none() {
+        let expected = "--sign KEY --release N to sign it again, or --out FILE for an unsigned one";
+        return Err(Error::malformed(&args.model, "artifact", "a signature, which would not hold", expected));
+    }
     let seed = model.manifest().provenance.seed;
-    let content = content_of(&model);
-    let data = load_split_of(content, &args.data, args.split, seed, &args.data_dir, None)?;
+    let data = with_classes_of(&model, args.load(&model)?)?;
     let (fit, certify) = parts(&data, seed)?;
     let options = args.calibration.options(args.samples.config());
-    let out = args.out.as_ref().unwrap_or(&args.model);
-    let write = |file: &[u8]| write_atomic(out, |writer| writer.write_all(file));
+    let (out, model_path) = (args.out.as_ref().unwrap_or(&args.model), args.model.display());
+    let write = |file: Vec<u8>| {
+        let file = args.signing.apply(out, file)?;
+        write_atomic(out, |writer| writer.write_all(&file))?;
+        if loses_signature {
+            eprintln!("{}: not signed: the signature of {} does not hold for it", out.display(), model_path);
+        }
+        Ok(())
+    };
     match model.manifest().task {
         Task::Gaussian(_) => {
             let (file, summary) = fit_intervals(&bytes, &certify, &options)?;
-            write(&file)?;
+            write(file)?;
             print_result(args.json, &summary, interval_text)
         }
         Task::Reconstruction(_) => {
             let (file, summary) = fit_anomaly(&bytes, &certify, &options.config)?;
-            write(&file)?;
+            write(file)?;
             print_result(args.json, &summary, anomaly_text)
         }
         Task::Classification | Task::Regression => {
             let (file, summary) = calibrate(&bytes, &fit, &certify, &options)?;
-            write(&file)?;
+            write(file)?;
             print_result(args.json, &summary, text)
         }
     }
+}
+
+impl CalibrateArgs {
+    /// The data to calibrate on: nothing that the network was trained on, nor what figures are reported on.
+    fn load(&self, model: &Model<'_>) -> Result<Dataset> {
+        let provenance = &model.manifest().provenance;
+        let loaded = data::load_raw(&self.data, self.data_dir.data_dir.as_deref(), content_of(model))?;
+        let (spec, known) = (self.data.as_str(), provenance.data);
+        let (official, related) =
+            (matches!(loaded, Loaded::Official { .. }), is_of(spec, known) || is_of(known, spec));
+        if self.split == SplitArg::All && (related || official) {
+            let what =
+                if related { "what the network was trained and is judged on" } else { "its test part" };
+            let found = format!("all of {spec}, which is {what}");
+            return Err(Error::invalid("--split", found, "calibration, or data of their own"));
+        }
+        // A choice from official parts is divided by itself.
+        if official && related && spec != known {
+            let found = format!("{spec}, which is partly what the network was trained on");
+            return Err(Error::invalid("--data", found, format!("{known}, or data of their own")));
+        }
+        part(loaded, self.split, provenance.seed)
+    }
+}
+
+/// Whether a spec is the source, or a choice from it.
+fn is_of(spec: &str, source: &str) -> bool {
+    spec.strip_prefix(source).is_some_and(|choice| choice.is_empty() || choice.starts_with(['#', '@']))
 }
 
 /// The factors of a regression as lines.

@@ -1,6 +1,6 @@
 //! Arguments and small steps that several commands share.
 
-use crate::data::{self, Content, Dataset};
+use crate::data::{self, Content, Dataset, Loaded};
 use crate::error::{Error, Result};
 use crate::train::Device;
 use clap::{Args, ValueEnum};
@@ -9,6 +9,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use stf_bnn::artifact::Task;
 use stf_bnn::{AlignedBytes, Config, Draws, Model, Samples};
+
+/// A number of examples, of which there must be one.
+///
+/// # Errors
+/// If it is no whole number of at least 1; in words for clap.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".to_string()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 /// Where data sets are found.
 #[derive(Debug, Clone, Args)]
@@ -166,18 +178,25 @@ pub fn load_split_of(
     data_dir: &DataDirArg,
     limit: Option<usize>,
 ) -> Result<Dataset> {
-    let loaded = data::load_with(spec, data_dir.data_dir.as_deref(), content)?;
+    let loaded = data::load_raw(spec, data_dir.data_dir.as_deref(), content)?;
+    first(part(loaded, split, seed)?, limit)
+}
+
+/// One split of what was loaded.
+///
+/// # Errors
+/// As [`load_split`].
+pub fn part(loaded: Loaded, split: SplitArg, seed: u64) -> Result<Dataset> {
     if split == SplitArg::All {
-        return first(loaded.into_evaluation(), limit);
+        return Ok(loaded.into_evaluation());
     }
     let splits = data::splits(loaded, seed)?;
-    let set = match split {
+    Ok(match split {
         SplitArg::Train => splits.train,
         SplitArg::Validation => splits.validation,
         SplitArg::Calibration => splits.calibration,
         SplitArg::Test | SplitArg::All => splits.test,
-    };
-    first(set, limit)
+    })
 }
 
 /// Loads a data set to be told apart from the model's own: its test part, or all of it.
@@ -185,7 +204,7 @@ pub fn load_split_of(
 /// # Errors
 /// If the data cannot be found or read.
 pub fn load_ood(spec: &str, data_dir: &DataDirArg, limit: Option<usize>) -> Result<Dataset> {
-    first(data::load(spec, data_dir.data_dir.as_deref())?.into_evaluation(), limit)
+    first(data::load_raw(spec, data_dir.data_dir.as_deref(), Content::Classes)?.into_evaluation(), limit)
 }
 
 fn first(set: Dataset, limit: Option<usize>) -> Result<Dataset> {

@@ -1,6 +1,6 @@
 //! `stf compare`: STF-BNN beside other methods, on the user's data.
 
-use super::common::{DataDirArg, TrainDeviceArg, print_result};
+use super::common::{DataDirArg, TrainDeviceArg, at_least_one, print_result};
 use crate::compare::{Comparison, Row, Seeded, Settings, Trials, UnitRecord, markdown, rows, write_json};
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
@@ -65,10 +65,10 @@ pub struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     corruption_examples: usize,
     /// At most so many training examples
-    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true, value_parser = at_least_one)]
     train_examples: usize,
     /// At most so many test examples of each set
-    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true, value_parser = at_least_one)]
     limit: usize,
     #[command(flatten)]
     device: TrainDeviceArg,

@@ -2,7 +2,7 @@
 
 use super::common::print_result;
 use crate::compare::cost::{Cost, cost};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::Shape;
 use clap::Args;
 use serde::Serialize;
@@ -21,8 +21,8 @@ pub struct CostArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     classes: usize,
     /// Batch sizes, separated by commas
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
-    batch: Vec<usize>,
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Vec<u32>,
     /// Steps that are timed
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     steps: u16,
@@ -46,10 +46,8 @@ pub fn run(args: &CostArgs) -> Result<()> {
         let small = matches!(name.as_str(), "lenet5" | "mlp" | "mlp_large");
         let usual = if small { Shape::new(28, 28, 1) } else { Shape::new(32, 32, 3) };
         for &batch in &args.batch {
-            if batch == 0 {
-                return Err(Error::invalid("batch size", 0, "at least 1"));
-            }
-            rows.extend(cost(name, args.input.unwrap_or(usual), args.classes, batch, args.steps.into())?);
+            let input = args.input.unwrap_or(usual);
+            rows.extend(cost(name, input, args.classes, batch as usize, args.steps.into())?);
         }
     }
     print_result(args.json, &Costs { rows }, text)

@@ -3,6 +3,7 @@
 use crate::data::named::{self, Name};
 use crate::data::{Description, describe, fetch, load, shard, shards};
 use crate::error::{Error, Result};
+use crate::progress::interrupt;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -63,8 +64,15 @@ pub fn run(args: DataArgs) -> Result<()> {
     let (text, value) = match args.action {
         Action::List => list(data_dir),
         Action::Info { spec } => info(&spec, data_dir)?,
-        Action::Fetch { name, mirror } => fetch_named(&name, data_dir, mirror.as_deref())?,
-        Action::Shard { specs, out, shard_size } => write_shards(&specs, &out, shard_size, data_dir)?,
+        // These two remove what they have begun to write.
+        Action::Fetch { name, mirror } => {
+            interrupt::install();
+            fetch_named(&name, data_dir, mirror.as_deref())?
+        }
+        Action::Shard { specs, out, shard_size } => {
+            interrupt::install();
+            write_shards(&specs, &out, shard_size, data_dir)?
+        }
     };
     let text = if args.json { format!("{value}\n") } else { text };
     std::io::stdout().write_all(text.as_bytes()).map_err(Error::io("standard output", "write"))

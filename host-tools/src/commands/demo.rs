@@ -74,9 +74,10 @@ struct Row {
 pub fn run(args: &DemoArgs) -> Result<()> {
     interrupt::install();
     let started = Instant::now();
-    let splits = data::splits(data::load("digits", None)?, args.seed)?;
+    let splits = digits(args.seed)?;
     let settings = settings(args.seed, &splits)?;
     let folder = RunFolder::open(&args.out.join("run"))?;
+    refuse_other_run(&folder)?;
     chain::clear(&folder)?;
     folder.save_config(&settings)?;
     let (trained, _) = chain::train(&folder, &settings, &splits)?;
@@ -116,6 +117,27 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let json = super::common::to_json(&report)?;
     write_atomic(&args.out.join("report.json"), |writer| writeln!(writer, "{json}"))?;
     print_result(args.json, &report, text)
+}
+
+fn digits(seed: u64) -> Result<data::Splits> {
+    data::splits(data::load("digits", None)?, seed)
+}
+
+/// A run of the demo, of any seed, is made anew; one that somebody trained is not touched.
+fn refuse_other_run(folder: &RunFolder) -> Result<()> {
+    let Some(file) = chain::started(folder.path()) else { return Ok(()) };
+    if let Ok(found) = chain::read_settings(folder.path()) {
+        let own = RunSettings { tool: found.tool.clone(), ..settings(found.seed, &digits(found.seed)?)? };
+        if found == own {
+            return Ok(());
+        }
+    }
+    Err(Error::malformed(
+        folder.path(),
+        "run folder",
+        format!("a run that is not the demo's ({file})"),
+        "no run, or one of `stf demo`; give another --out",
+    ))
 }
 
 fn settings(seed: u64, splits: &data::Splits) -> Result<RunSettings> {

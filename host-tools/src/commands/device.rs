@@ -6,8 +6,11 @@ use super::common::{
 use super::{eval, predict};
 use crate::data::{self, Dataset, Element, Inputs};
 use crate::error::{Error, Result};
-use crate::evaluate::{Outcome, Promises, require_classifier, require_labels, with_detection};
-use crate::logs::write_log;
+use crate::evaluate::{
+    Outcome, Promises, require_classifier, require_labels, with_classes_of, with_detection,
+};
+use crate::files::require_writable;
+use crate::logs::{format_of, write_log};
 use crate::progress::Progress;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -130,10 +133,19 @@ impl DeviceArgs {
     }
 
     fn eval(&self, device: &mut Device<Line>, args: &EvalArgs) -> Result<()> {
+        if let Some(log) = &args.log_out {
+            // Before minutes of predictions.
+            format_of(log)?;
+            require_writable(log)?;
+        }
         let about = device.about().clone();
         require_classifier(&about.model, about.classification)?;
         let seed = args.model.as_deref().map_or(Ok(args.run_seed), |path| seed_of(path, &about))?;
         let data = load_split(&args.data, args.split, seed, &args.data_dir, args.limit)?;
+        let data = match &args.model {
+            Some(path) => in_classes_of(path, &about, data)?,
+            None => data,
+        };
         require_labels(&data, about.outputs)?;
         let inputs = bytes(&data, &about)?;
         let labels = data.labels.iter().map(|&label| label as u16);
@@ -184,7 +196,7 @@ impl DeviceArgs {
                 let input = if several { format!("{path}[{index}]") } else { path.to_string() };
                 // The device's artifact is at hand or not; its counter started at 0 for these inputs.
                 let verdict = model.as_ref().map_or_else(predict::Verdict::default, |model| {
-                    predict::Verdict::new(model, &outcome, about.seed, index as u64)
+                    predict::Verdict::new(model, &outcome, &about.policy, index as u64)
                 });
                 predict::print_outcome(&name, input, outcome, verdict, self.json)?;
             }
@@ -303,6 +315,12 @@ fn outcome(found: Owned) -> Outcome {
 fn seed_of(path: &Path, about: &Description) -> Result<u64> {
     let bytes = same_artifact(path, about)?;
     Ok(check_artifact(path, &bytes)?.manifest().provenance.seed)
+}
+
+/// The data with the classes of an artifact, which must be the device's.
+fn in_classes_of(path: &Path, about: &Description, data: Dataset) -> Result<Dataset> {
+    let bytes = same_artifact(path, about)?;
+    with_classes_of(&check_artifact(path, &bytes)?, data)
 }
 
 fn same_artifact(path: &Path, about: &Description) -> Result<stf_bnn::AlignedBytes> {

@@ -1,17 +1,18 @@
 //! `stf eval`: figures of an artifact on data, every prediction made by the runtime.
 
 use super::common::{
-    DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_ood, load_split, load_split_of,
-    print_result, read_artifact,
+    DataDirArg, SampleArgs, SplitArg, check_artifact, content_of, load_ood, load_split_of, print_result,
+    read_artifact,
 };
 use crate::data::Dataset;
 use crate::data::corrupt::Corruption;
 use crate::error::{Error, Result};
 use crate::evaluate::{
     self, AnomalyEvaluation, ByScore, Evaluation, Outcome, Promises, RegressionEvaluation, anomaly_errors,
-    anomaly_of, outcomes, regression_of, require_targets,
+    anomaly_of, outcomes, regression_of, require_targets, with_classes_of,
 };
-use crate::logs::{evaluate_logs, write_log};
+use crate::files::require_writable;
+use crate::logs::{evaluate_logs, format_of, write_log};
 use crate::report::{self, Report, Subject};
 use clap::Args;
 use serde::Serialize;
@@ -88,6 +89,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
         let evaluation = evaluate_logs(&args.what.log, args.what.by.as_deref())?;
         return print_result(args.json, &evaluation, ToString::to_string);
     }
+    args.report.as_deref().map_or(Ok(()), require_writable)?;
     let (evaluation, report) = args.what.evaluate(args.report.is_some())?;
     if let (Some(report), Some(page)) = (report, &args.report) {
         report.write_page(page)?;
@@ -140,13 +142,18 @@ impl EvaluationArgs {
     /// As [`run`].
     pub(super) fn evaluate(&self, reported: bool) -> Result<(Evaluated, Option<Report>)> {
         let (path, spec) = self.named()?;
+        if let Some(log) = &self.log_out {
+            // Before minutes of predictions.
+            format_of(log)?;
+            require_writable(log)?;
+        }
         let bytes = read_artifact(path)?;
         let model = check_artifact(path, &bytes)?;
         let (seed, config) = (model.manifest().provenance.seed, self.samples.config());
         let load = || load_split_of(content_of(&model), spec, self.split, seed, &self.data_dir, self.limit);
         let (data, ood) = match model.manifest().task {
             Task::Classification | Task::Regression => {
-                (load_split(spec, self.split, seed, &self.data_dir, self.limit)?, self.load_others()?)
+                (with_classes_of(&model, load()?)?, self.load_others()?)
             }
             Task::Gaussian(_) => {
                 self.refuse(self.corruptions || !self.corrupt.is_empty(), "--corrupt")?;

@@ -125,8 +125,9 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "RULE", value_parser = parse_rule, default_value = "mse")]
     range: RangeRule,
     /// Calibration examples to watch at most
-    #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_examples)]
-    calibration_examples: usize,
+    #[arg(long, value_name = "N", default_value_t = QuantizeOptions::default().max_examples as u32,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    calibration_examples: u32,
     /// Zero points of 0, as TensorRT needs them for onnx-qdq; costs a bit of each activation behind a ReLU
     #[arg(long)]
     symmetric: bool,
@@ -141,7 +142,7 @@ impl QuantizeArgs {
     pub fn options(&self, seed: u64) -> QuantizeOptions {
         QuantizeOptions {
             range: self.range,
-            max_examples: self.calibration_examples,
+            max_examples: self.calibration_examples as usize,
             symmetric: self.symmetric,
             noise_per_output: self.noise_per_output,
             seed,
@@ -200,6 +201,9 @@ struct AdaptiveRecord {
 pub fn run(args: &ExportArgs) -> Result<()> {
     let (settings, trained) = chain::read(&args.run)?;
     if !matches!(args.format, Format::Stf | Format::CHeader) {
+        if args.signing.is_asked() {
+            return Err(Error::invalid("--sign", "a format of another runtime", "--format stf or c-header"));
+        }
         return export_other(args, &settings, &trained);
     }
     let (fit, certifying) = calibration_parts(args, &settings)?;
@@ -321,8 +325,10 @@ fn fit_adaptive(
 
 /// The part of the calibration split that fits, and the one that certifies.
 fn calibration_parts(args: &ExportArgs, settings: &RunSettings) -> Result<(data::Dataset, data::Dataset)> {
-    let loaded = data::load_with(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
-    parts(&data::splits(loaded, settings.seed)?.calibration, settings.seed)
+    let loaded = data::load_raw(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
+    let splits = data::splits(loaded, settings.seed)?;
+    chain::require_same_data(&args.run, settings, &splits.train)?;
+    parts(&splits.calibration, settings.seed)
 }
 
 #[derive(Debug, Serialize)]
@@ -455,10 +461,7 @@ pub fn export(
         Task::Reconstruction | Task::Gaussian => &[],
     };
     let targets = settings.targets.as_ref();
-    let names = targets.map_or(class_names, |targets| &targets.names);
-    if let Some(name) = names.iter().find(|name| name.contains('\n')) {
-        return Err(Error::invalid("class name", format!("{name:?}"), "a name of one line"));
-    }
+    settings.check_names()?;
     let description = Description {
         name: &settings.architecture,
         task: trained.graph.task,

@@ -2,7 +2,7 @@
 
 use super::common::{DataDirArg, TrainDeviceArg, print_result};
 use super::train::Stage2Args;
-use crate::data::{self, Dataset, Preprocessing, Splits};
+use crate::data::{self, Content, Dataset, Layout, Preprocessing, Splits};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, Task};
 use crate::import::{self, ImportOptions, Imported, InputLayout, condition::condition, preprocess};
@@ -124,10 +124,12 @@ fn operators() -> String {
 /// stage 2 fails.
 pub fn run(args: &ImportArgs) -> Result<()> {
     interrupt::install();
+    // Before anything is read.
     refuse_started(args)?;
     require_device(args.device.device())?;
-    let loaded = data::load(&args.data, args.data_dir.data_dir.as_deref())?;
     let options = args.preprocessing.read()?;
+    let load = if options.arrangement().layout == Layout::Nchw { data::load_raw } else { data::load_with };
+    let loaded = load(&args.data, args.data_dir.data_dir.as_deref(), Content::Classes)?;
     let raw = loaded.shape();
     let shape = options.arrangement().network_shape(raw);
     let started = Instant::now();
@@ -142,6 +144,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     condition(&imported.graph, &mut imported.params, &splits.train, &mut preprocessing)?;
     eprint!("{}", summary(&imported.graph, &first_layer, difference, import_seconds));
     let settings = args.settings(&imported.graph, &splits, preprocessing)?;
+    settings.check_names()?;
     let before = figures(&imported, &splits, &settings)?;
     if let Some(figures) = &before {
         eprintln!("imported: validation {}", figures_text(figures));
@@ -239,24 +242,23 @@ fn class_names(graph: &Graph, data: &Dataset) -> Result<Vec<String>> {
     Ok((0..outputs).map(|class| class.to_string()).collect())
 }
 
-/// Before anything is read: a folder that holds a run is only overwritten on request.
+/// A folder that holds a run is only overwritten on request.
 fn refuse_started(args: &ImportArgs) -> Result<()> {
-    if args.force || !args.out.join("config.json").exists() {
-        return Ok(());
-    }
+    let Some(file) = chain::started(&args.out).filter(|_| !args.force) else { return Ok(()) };
     Err(Error::malformed(
         &args.out,
         "run folder",
-        "a run that was started before",
+        format!("a run that was started before ({file})"),
         "an empty folder, or --force to start anew; `stf train --resume` goes on with that run",
     ))
 }
 
 fn new_folder(args: &ImportArgs) -> Result<RunFolder> {
     let folder = RunFolder::open(&args.out)?;
-    if folder.load_config::<serde_json::Value>()?.is_some() {
-        chain::clear(&folder)?;
-    }
+    // Again, now that the folder is ours: another import may have finished in it since.
+    refuse_started(args)?;
+    // Also without settings: a checkpoint that somebody left is not this run's.
+    chain::clear(&folder)?;
     Ok(folder)
 }
 

@@ -16,6 +16,8 @@ pub mod export;
 mod import;
 mod inspect;
 mod inspect_facts;
+#[cfg(test)]
+mod mistakes;
 mod optima;
 mod predict;
 mod predict_float;
@@ -65,6 +67,20 @@ enum Command {
 }
 
 impl Cli {
+    /// What a user who interrupts the command can do next.
+    #[must_use]
+    pub const fn after_interrupt(&self) -> &'static str {
+        match self.command {
+            Command::Train(_) => "`stf train --resume` goes on from the last finished epoch",
+            #[cfg(feature = "onnx-import")]
+            Command::Import(_) => "`stf train --resume` goes on from the last finished epoch",
+            Command::Compare(_) | Command::Attack(_) | Command::Privacy(_) => {
+                "the same command goes on with what is not finished"
+            }
+            _ => "the same command starts anew",
+        }
+    }
+
     /// Carries the command out.
     ///
     /// # Errors
@@ -100,5 +116,93 @@ impl Cli {
             Command::Data(args) => data::run(args),
             Command::Device(args) => device::run(&args),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> std::result::Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["stf"], args].concat())
+    }
+
+    #[test]
+    fn an_interrupted_command_says_what_goes_on() {
+        let after = |args: &[&str]| parse(args).unwrap().after_interrupt();
+        let common = ["--arch", "mlp", "--data", "digits"];
+        let with =
+            |command: &'static str, more: &[&'static str]| after(&[&[command], &common[..], more].concat());
+        assert!(with("train", &["--out", "r"]).contains("stf train --resume"));
+        assert!(with("compare", &["--out", "r"]).contains("the same command goes on"));
+        for command in ["bound", "optima"] {
+            assert_eq!(with(command, &[]), "the same command starts anew");
+        }
+        assert_eq!(after(&["data", "fetch", "mnist"]), "the same command starts anew");
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        let common = ["--arch", "mlp", "--data", "digits"];
+        for (command, option, good, bad) in [
+            ("compare", "--limit", "1", "0"),
+            ("compare", "--train-examples", "1", "0"),
+            ("optima", "--limit", "1", "0"),
+            ("optima", "--train-examples", "1", "0"),
+            ("bound", "--draws", "1000000", "1000001"),
+            ("bound", "--draws", "1", "0"),
+            ("train", "--eval-samples", "65535", "65536"),
+            ("train", "--eval-samples", "1", "0"),
+        ] {
+            let out: &[&str] = if matches!(command, "compare" | "train") { &["--out", "r"] } else { &[] };
+            let with = |value| parse(&[&[command], &common[..], out, &[option, value]].concat());
+            assert!(with(good).is_ok(), "{command} {option} {good}");
+            assert!(with(bad).is_err(), "{command} {option} {bad}");
+        }
+        assert!(parse(&["cost", "--batch", "1,65536"]).is_ok());
+        assert!(parse(&["cost", "--batch", "0"]).is_err() && parse(&["cost", "--batch", "65537"]).is_err());
+    }
+
+    fn failing(args: &[&str]) -> String {
+        parse(args).unwrap().run().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_before_the_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+        let (lost, log) = (file("no/p.svg"), file("log.txt"));
+        // Data and artifacts are not there: nothing has been read.
+        let optima = failing(&["optima", "--arch", "mlp", "--data", "none", "--plot", &lost]);
+        let report = failing(&["report", "none.stf", "--data", "none", "--out", &lost]);
+        let page = failing(&["eval", "none.stf", "--data", "none", "--report", &lost]);
+        for message in [optima, report, page] {
+            assert!(message.starts_with(&format!("{lost}: cannot create: ")), "{message}");
+        }
+        let log = failing(&["eval", "none.stf", "--data", "none", "--log-out", &log]);
+        assert!(log.contains("log.txt: kind of log: found another extension"), "{log}");
+        let cost = failing(&["cost", "--arch", "mlp", "--batch", "65536", "--steps", "10000"]);
+        assert!(cost.contains("found 655360000 examples of 28x28x1, expected at most 2^30"), "{cost}");
+        for delta in ["0", "1", "1.5", "NaN"] {
+            let bound = failing(&["bound", "--arch", "mlp", "--data", "none", "--delta", delta]);
+            assert!(bound.starts_with(&format!("--delta: found {delta}, expected")), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_replaced_on_request_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().to_str().unwrap();
+        let train = ["train", "--arch", "mlp", "--data", "digits", "--plain", "--epochs", "1", "--out", out];
+        let checkpoint = dir.path().join("checkpoint");
+        std::fs::write(&checkpoint, "somebody's").unwrap();
+        let message = failing(&train);
+        assert!(message.contains("a run that was started before (checkpoint)"), "{message}");
+        assert_eq!(std::fs::read(&checkpoint).unwrap(), b"somebody's");
+        // Settings that cannot be read are settings to replace.
+        std::fs::write(dir.path().join("config.json"), "{").unwrap();
+        assert!(failing(&train).contains("a run that was started before (config.json)"));
+        parse(&[&train[..], &["--force"]].concat()).unwrap().run().unwrap();
+        assert!(crate::run::chain::read(dir.path()).is_ok());
     }
 }

@@ -1,9 +1,9 @@
 //! `stf optima`: how many optima each layer has when it is trained alone.
 
-use super::common::{DataDirArg, print_result};
+use super::common::{DataDirArg, at_least_one, print_result};
 use crate::compare::{Mean, Seeded, Settings};
 use crate::error::Result;
-use crate::files::write_atomic;
+use crate::files::{require_writable, write_atomic};
 use crate::optima::{Optima, Wish, optima, svg};
 use crate::progress::interrupt;
 use crate::train::Stage1Config;
@@ -27,8 +27,8 @@ pub struct OptimaArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     starts: usize,
     /// Epochs of each retraining
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    layer_epochs: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    layer_epochs: u32,
     /// Step size of each retraining
     #[arg(long, value_name = "RATE", default_value_t = 3e-3)]
     lr: f32,
@@ -39,10 +39,10 @@ pub struct OptimaArgs {
     #[arg(long, value_name = "N", default_value_t = 11)]
     points: usize,
     /// Test examples of the paths, from the front
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = at_least_one)]
     limit: usize,
     /// At most so many training examples
-    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = usize::MAX, hide_default_value = true, value_parser = at_least_one)]
     train_examples: usize,
     /// Seed of stage 1 and of the starts
     #[arg(long, default_value_t = 0)]
@@ -63,6 +63,8 @@ pub struct OptimaArgs {
 /// If data or settings cannot be used, or training fails.
 pub fn run(args: &OptimaArgs) -> Result<()> {
     interrupt::install();
+    // Not after hours of training.
+    args.plot.as_deref().map_or(Ok(()), require_writable)?;
     let mut settings = Settings {
         train_examples: args.train_examples,
         ..Settings::plain(&args.arch, &args.data, args.epochs.unwrap_or_default())
@@ -72,7 +74,7 @@ pub fn run(args: &OptimaArgs) -> Result<()> {
         args.epochs.unwrap_or_else(|| Stage1Config::recipe(&args.arch, &seeded.splits.train.name).epochs);
     let wish = Wish {
         starts: args.starts,
-        epochs: args.layer_epochs,
+        epochs: args.layer_epochs as usize,
         learning_rate: args.lr,
         points: args.points,
         examples: args.limit,

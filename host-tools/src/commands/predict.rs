@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
 use stf_bnn::Model;
+use stf_bnn::artifact::SamplingPolicy;
 use stf_bnn::uncertainty::{
     AbstentionRule, AnomalyDetector, PredictionIntervals, PredictionSets, SetMethod, random_share,
 };
@@ -18,7 +19,7 @@ use stf_bnn::uncertainty::{
 pub struct PredictArgs {
     /// The .stf file, or a run folder for its float network
     pub model: PathBuf,
-    /// PNG or JPEG image, .npy array of one example or of several, or .csv table of inputs
+    /// PNG or JPEG image, .wav recording, .npy array of one example or of several, or .csv table of inputs
     #[arg(required = true)]
     pub inputs: Vec<PathBuf>,
     #[command(flatten)]
@@ -64,6 +65,9 @@ pub struct PredictionRecord {
 /// What the artifact's thresholds say of a prediction.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Verdict {
+    /// Whether the prediction was sampled as those of calibration: else nothing of the following is promised.
+    /// `null` if the artifact promises nothing.
+    sampled_as_calibrated: Option<bool>,
     /// Whether to answer; `null` if the artifact has no rule.
     accepted: Option<bool>,
     /// Prediction sets at the least promised coverage, one a method.
@@ -83,12 +87,13 @@ struct SetRecord {
 }
 
 impl Verdict {
-    /// On the prediction with this counter.
-    pub(super) fn new(model: &Model<'_>, outcome: &Outcome, seed: u64, counter: u64) -> Self {
+    /// On the prediction with this counter, sampled so.
+    pub(super) fn new(model: &Model<'_>, outcome: &Outcome, policy: &SamplingPolicy, counter: u64) -> Self {
         let rule = AbstentionRule::new(model);
         let accepted = rule.zip(outcome.classification).map(|(rule, c)| rule.accepts(&c));
         let detector = AnomalyDetector::new(model);
         let verdict = Self {
+            sampled_as_calibrated: fitted_for(model).map(|fitted| fitted.covers_policy(policy)),
             accepted,
             sets: Vec::new(),
             targets: targets(model, outcome),
@@ -96,7 +101,7 @@ impl Verdict {
         };
         let Some(sets) = PredictionSets::new(model) else { return verdict };
         let mut bits = vec![0; sets.words()];
-        let share = random_share(seed, counter);
+        let share = random_share(policy.seed, counter);
         let level = sets.levels() - 1;
         let rows = SetMethod::ALL.into_iter().filter_map(|method| {
             let set = sets.set(method, level, &outcome.mean, share, &mut bits)?;
@@ -110,6 +115,14 @@ impl Verdict {
     }
 }
 
+/// How the predictions were sampled that the artifact's promises were fitted on; they are all of one kind.
+fn fitted_for(model: &Model<'_>) -> Option<SamplingPolicy> {
+    (PredictionSets::new(model).map(|sets| sets.fact().policy))
+        .or(AbstentionRule::new(model).map(|rule| rule.fact().policy))
+        .or(PredictionIntervals::new(model).map(|intervals| intervals.fact().policy))
+        .or(AnomalyDetector::new(model).map(|detector| detector.fact().policy))
+}
+
 /// One output of a model without classes.
 #[derive(Debug, Clone, Serialize)]
 struct RegressionRecord {
@@ -118,6 +131,8 @@ struct RegressionRecord {
     spread: Vec<f32>,
     samples: u16,
     passes: u16,
+    /// As of a classification.
+    sampled_as_calibrated: Option<bool>,
     /// Distribution and intervals of each target of a Gaussian regression.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     targets: Vec<TargetRecord>,
@@ -188,13 +203,14 @@ pub fn run(args: &PredictArgs) -> Result<()> {
     let bytes = read_artifact(&args.model)?;
     let model = check_artifact(&args.model, &bytes)?;
     let config = args.samples.config();
+    let policy = SamplingPolicy::of(&model, &config);
     for path in &args.inputs {
         let examples = data::read_inputs(path)?;
         let several = examples.len() > 1;
         for (index, outcome) in outcomes(&model, &examples, &config)?.into_iter().enumerate() {
             let input =
                 if several { format!("{}[{index}]", path.display()) } else { path.display().to_string() };
-            let verdict = Verdict::new(&model, &outcome, config.seed, index as u64);
+            let verdict = Verdict::new(&model, &outcome, &policy, index as u64);
             let name = |class| model.class_name(class).map(str::to_string);
             print_outcome(&name, input, outcome, verdict, args.json)?;
         }
@@ -212,9 +228,18 @@ pub(super) fn print_outcome(
 ) -> Result<()> {
     let Some(classification) = outcome.classification else {
         let Outcome { mean, spread, samples, passes, reconstruction_error, .. } = outcome;
-        let Verdict { targets, p_value, .. } = verdict;
-        let record =
-            RegressionRecord { input, mean, spread, samples, passes, targets, reconstruction_error, p_value };
+        let Verdict { sampled_as_calibrated, targets, p_value, .. } = verdict;
+        let record = RegressionRecord {
+            input,
+            mean,
+            spread,
+            samples,
+            passes,
+            sampled_as_calibrated,
+            targets,
+            reconstruction_error,
+            p_value,
+        };
         return print_result(json, &record, regression_text);
     };
     let class = usize::from(classification.class);
@@ -235,8 +260,19 @@ pub(super) fn print_outcome(
     print_result(json, &record, |record| text(name, record))
 }
 
+/// Says that nothing is promised.
+fn otherwise(sampled_as_calibrated: Option<bool>) -> &'static str {
+    match sampled_as_calibrated {
+        Some(false) => {
+            "  sampled otherwise than calibrated: what the artifact promises, it promises of other predictions\n"
+        }
+        _ => "",
+    }
+}
+
 fn regression_text(record: &RegressionRecord) -> String {
     let mut text = format!("{}: {} samples, {} passes\n", record.input, record.samples, record.passes);
+    text.push_str(otherwise(record.sampled_as_calibrated));
     // Writing to a string cannot fail.
     for t in &record.targets {
         let _ = writeln!(
@@ -285,6 +321,7 @@ fn text(name: &dyn Fn(usize) -> Option<String>, record: &PredictionRecord) -> St
             name(class)
         );
     }
+    text.push_str(otherwise(record.verdict.sampled_as_calibrated));
     if let Some(accepted) = record.verdict.accepted {
         text.push_str(if accepted { "  accepted\n" } else { "  not accepted: too uncertain to answer\n" });
     }

@@ -42,8 +42,13 @@ pub fn run(
         return Err(Error::invalid("--adaptive", "a run folder", "a .stf file, which holds the rule"));
     }
     let (settings, trained) = chain::read(folder)?;
-    if trained.graph.task == Task::Gaussian {
-        return Err(Error::invalid("stf predict", "the run folder of a regression", "its .stf file"));
+    let other = match trained.graph.task {
+        Task::Classification => None,
+        Task::Gaussian => Some("the run folder of a regression"),
+        Task::Reconstruction => Some("the run folder of an autoencoder"),
+    };
+    if let Some(found) = other {
+        return Err(Error::invalid("stf predict", found, "its .stf file"));
     }
     let is_mean = samples.baseline.is_some();
     let (params, posterior) = trained.chosen(false);
@@ -52,7 +57,7 @@ pub fn run(
     let mut engine = engine(&trained.graph, BATCH, Trainable::None, device)?;
     let (classes, mut values) = (trained.graph.output_shape().len(), Vec::new());
     for path in inputs {
-        let examples = data::read_inputs(path)?;
+        let examples = data::read_inputs(path)?.arranged(&settings.preprocessing)?;
         examples.check_fits(settings.input)?;
         let indices: Vec<usize> = (0..examples.len()).collect();
         for batch in indices.chunks(BATCH) {

@@ -3,6 +3,7 @@
 use super::common::print_result;
 use super::eval::EvaluationArgs;
 use crate::error::Result;
+use crate::files::require_writable;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ struct Written {
 /// # Errors
 /// As `stf eval`, or if the disk refuses.
 pub fn run(args: &ReportArgs) -> Result<()> {
+    require_writable(&args.out)?;
     let (_, report) = args.what.evaluate(true)?;
     let mut written = Written { page: args.out.display().to_string(), plots: Vec::new(), files: Vec::new() };
     if let Some(report) = report {

@@ -51,6 +51,12 @@ pub struct SigningArgs {
 }
 
 impl SigningArgs {
+    /// Whether an artifact is to be signed.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The artifact, signed if that is asked for; `path` is where it will be written.
     ///
     /// # Errors

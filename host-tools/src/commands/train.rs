@@ -132,8 +132,8 @@ pub(super) struct Stage2Args {
     #[arg(long)]
     lr_log_var: Option<f32>,
     /// Monte-Carlo samples of the final validation figures
-    #[arg(long)]
-    eval_samples: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    eval_samples: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -256,23 +256,23 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
         None => architectures::build(arch, shape, splits.train.class_names.len())?,
     };
     let settings = RunSettings { targets, ..settings(args, arch, spec, &graph, &splits)? };
+    settings.check_names()?;
     settings.stage1.check(&graph)?;
     require_device(settings.stage1.device)?;
     if let Some(stage2) = &settings.stage2 {
         stage2.check(&graph)?;
     }
     let folder = RunFolder::open(&args.out)?;
-    if folder.load_config::<serde_json::Value>()?.is_some() {
-        if !args.force {
-            return Err(Error::malformed(
-                &args.out,
-                "run folder",
-                "a run that was started before",
-                "an empty folder, --resume to go on with that run, or --force to start anew",
-            ));
-        }
-        chain::clear(&folder)?;
+    if let Some(file) = chain::started(&args.out).filter(|_| !args.force) {
+        return Err(Error::malformed(
+            &args.out,
+            "run folder",
+            format!("a run that was started before ({file})"),
+            "an empty folder, --resume to go on with that run, or --force to start anew",
+        ));
     }
+    // Also without settings: a checkpoint that somebody left is not this run's.
+    chain::clear(&folder)?;
     folder.save_config(&settings)?;
     Ok((folder, settings, splits))
 }
@@ -280,19 +280,9 @@ fn start(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
 fn resume(args: &TrainArgs) -> Result<(RunFolder, RunSettings, Splits)> {
     let mut settings = chain::read_settings(&args.out)?;
     let folder = RunFolder::open(&args.out)?;
-    let loaded = data::load_with(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
+    let loaded = data::load_raw(&settings.data, args.data_dir.data_dir.as_deref(), settings.content())?;
     let splits = data::splits(loaded, settings.seed)?.arranged(&settings.preprocessing)?;
-    // An imported network brings its preprocessing along; a trained one's follows from the data.
-    let targets = settings.targets.as_ref().map(|_| TargetScaling::fit(&splits.train)).transpose()?;
-    let same = Preprocessing::fit(&splits.train)? == settings.preprocessing && targets == settings.targets;
-    if settings.network.is_none() && !same {
-        return Err(Error::malformed(
-            &args.out,
-            "run folder",
-            format!("other data under the name {}", settings.data),
-            "the data that the run was started with",
-        ));
-    }
+    chain::require_same_data(&args.out, &settings, &splits.train)?;
     if args.device.device.is_some() {
         require_device(args.device.device())?;
         settings.set_device(args.device.device());
@@ -394,7 +384,7 @@ impl Stage2Args {
         set(&mut config.kl_warmup_epochs, self.kl_warmup);
         set(&mut config.lr_mu, self.lr_mu);
         set(&mut config.lr_log_var, self.lr_log_var);
-        set(&mut config.eval_samples, self.eval_samples);
+        set(&mut config.eval_samples, self.eval_samples.map(usize::from));
         match self.estimator {
             Some(EstimatorArg::Flipout) => config.estimator = Estimator::Flipout,
             Some(EstimatorArg::Local) => config.estimator = Estimator::Local,

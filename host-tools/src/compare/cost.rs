@@ -62,6 +62,9 @@ pub struct Cost {
     pub memory_bytes: Option<u64>,
 }
 
+/// Most values of the examples of all steps.
+const MAX_VALUES: usize = 1 << 30;
+
 /// Repeats; the least counts, as the machine may be shared.
 const REPEATS: usize = 3;
 
@@ -77,6 +80,14 @@ pub fn cost(
     steps: usize,
 ) -> Result<Vec<Cost>> {
     let graph = architectures::build(architecture, input, classes)?;
+    if batch.saturating_mul(steps) < 2 {
+        return Err(crate::Error::invalid("examples of all steps", batch * steps, "at least 2"));
+    }
+    // They are all in memory at once.
+    if (batch * steps).saturating_mul(input.len()) > MAX_VALUES {
+        let found = format!("{} examples of {input}", batch * steps);
+        return Err(crate::Error::invalid("examples of all steps", found, "at most 2^30 values in all"));
+    }
     let (train, one) = (pictures(input, classes, batch * steps), pictures(input, classes, 1));
     let preprocessing = Preprocessing {
         mean: vec![128.0; input.channels],

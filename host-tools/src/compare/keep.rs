@@ -12,15 +12,19 @@ use crate::files::remove_partial;
 use crate::graph::Graph;
 use crate::run::Checkpoint;
 use crate::train::{EpochSummary, MeanFieldState, Observer, Stage1State, Stage2State};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// Name of a file, before the network's number.
+const PREFIX: &str = "checkpoint-";
 
 /// Follows a unit's training and keeps it.
 #[derive(Debug)]
 pub struct Keeper {
     label: String,
+    /// What decides the training's result, as JSON.
+    facts: Value,
     /// None: nothing is kept.
     folder: Option<PathBuf>,
     watch: Watch,
@@ -40,11 +44,11 @@ pub struct Network<'a> {
 }
 
 impl Keeper {
-    /// A unit of this name; without a folder, nothing is kept.
+    /// A unit of this name, whose result `facts` decide; without a folder, nothing is kept.
     ///
     /// # Errors
     /// If the folder cannot be made.
-    pub fn new(label: String, folder: Option<&Path>) -> Result<Self> {
+    pub fn new(label: String, facts: Value, folder: Option<&Path>) -> Result<Self> {
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
             remove_partial(folder);
@@ -52,6 +56,7 @@ impl Keeper {
         Ok(Self {
             watch: Watch::new(label.clone()),
             label,
+            facts,
             folder: folder.map(Path::to_path_buf),
             meter: Meter::start(),
             earlier: Usage::NOTHING,
@@ -63,13 +68,13 @@ impl Keeper {
     /// earlier process left.
     ///
     /// # Errors
-    /// If the checkpoint is that of another unit, or cannot be read.
+    /// If the checkpoint is that of another unit, of other data or settings, or cannot be read.
     pub fn network<'a, S>(
         &'a mut self,
         graph: &'a Graph,
         load: impl FnOnce(&mut Checkpoint, &Path) -> Result<S>,
     ) -> Result<(Option<S>, Network<'a>)> {
-        let file = self.folder.as_ref().map(|folder| folder.join(format!("checkpoint-{}", self.networks)));
+        let file = self.folder.as_ref().map(|folder| folder.join(format!("{PREFIX}{}", self.networks)));
         if self.networks > 0 {
             self.watch = Watch::new(format!("{} network {}", self.label, self.networks + 1));
         }
@@ -80,6 +85,11 @@ impl Keeper {
                 let unit: String = checkpoint.field(file, "unit")?;
                 if unit != self.label {
                     return Err(Error::malformed(file, "unit", unit, &self.label));
+                }
+                if checkpoint.meta["facts"] != self.facts {
+                    let found = "those of another version of the tool, or of other data under the same name";
+                    let expected = "those of this run; without this file the network is trained anew";
+                    return Err(Error::malformed(file, "settings", found, expected));
                 }
                 self.earlier = checkpoint.field(file, "usage")?;
                 self.meter = Meter::start();
@@ -102,22 +112,23 @@ impl Keeper {
 /// # Errors
 /// If the disk refuses.
 pub fn clear(folder: &Path) -> Result<()> {
-    for number in 0.. {
-        let file = folder.join(format!("checkpoint-{number}"));
-        match fs::remove_file(&file) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => break,
-            Err(error) => return Err(Error::io(file, "remove")(error)),
-        }
-    }
-    Ok(())
+    let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
+    let mut kept: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)))
+        .collect();
+    // The last one first: it has the cost of those before it.
+    kept.sort_unstable_by(|a, b| b.cmp(a));
+    kept.iter().try_for_each(|file| fs::remove_file(file).map_err(Error::io(file, "remove")))
 }
 
 impl Network<'_> {
     /// Keeps a state, then says so: an epoch that was reported is never trained again.
     fn keep(&mut self, store: impl FnOnce(&mut Checkpoint), line: &str) -> Result<()> {
         if let Some(file) = &self.file {
-            let meta = json!({ "unit": self.keeper.label, "usage": self.keeper.usage() });
+            let Keeper { label, facts, .. } = &*self.keeper;
+            let meta = json!({ "unit": label, "facts": facts, "usage": self.keeper.usage() });
             let mut checkpoint = Checkpoint { meta, ..Checkpoint::default() };
             store(&mut checkpoint);
             checkpoint.save(file)?;

@@ -85,7 +85,7 @@ impl Seeded {
 pub struct Trials {
     /// Out-of-distribution data.
     pub ood: Vec<Dataset>,
-    /// Shifted copies of the first test examples.
+    /// Shifted copies of some test examples.
     pub corrupted: Vec<Dataset>,
 }
 
@@ -95,11 +95,11 @@ impl Trials {
     /// # Errors
     /// If data cannot be found, or are no pictures.
     pub fn load(settings: &Settings, data_dir: Option<&Path>, test: &Dataset) -> Result<Self> {
-        let first = |set: Dataset, most: usize| set.select(&(0..set.len().min(most)).collect::<Vec<_>>());
+        let some = |set: &Dataset, most: usize| set.select(&set.sample(most));
         let load =
-            |spec: &String| first(data::load(spec, data_dir)?.into_evaluation(), settings.test_examples);
+            |spec: &String| some(&data::load(spec, data_dir)?.into_evaluation(), settings.test_examples);
         let ood = settings.ood.iter().map(load).collect::<Result<Vec<_>>>()?;
-        let clean = first(test.clone(), settings.corruption_examples)?;
+        let clean = some(test, settings.corruption_examples)?;
         let corrupted = if clean.is_empty() {
             Vec::new()
         } else {

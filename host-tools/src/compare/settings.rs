@@ -81,12 +81,10 @@ impl Settings {
 
     /// The splits, cut to the numbers of examples.
     pub(super) fn limited(&self, splits: Splits) -> Result<Splits> {
-        let first = |set: &crate::data::Dataset, most: usize| {
-            set.select(&(0..set.len().min(most)).collect::<Vec<_>>())
-        };
+        let some = |set: &crate::data::Dataset, most: usize| set.select(&set.sample(most));
         Ok(Splits {
-            train: first(&splits.train, self.train_examples)?,
-            test: first(&splits.test, self.test_examples)?,
+            train: some(&splits.train, self.train_examples)?,
+            test: some(&splits.test, self.test_examples)?,
             validation: splits.validation,
             calibration: splits.calibration,
         })

@@ -148,7 +148,11 @@ fn a_unit_goes_on_after_its_last_epoch() {
     }
     let dir = tempfile::tempdir().unwrap();
     training.run(Method::Plain, 1.0, Some(dir.path())).unwrap();
-    let mut keeper = Keeper::new("stf seed 0".into(), Some(dir.path())).unwrap();
+    let mut keeper = Keeper::new("stf seed 0".into(), serde_json::Value::Null, Some(dir.path())).unwrap();
     let error = keeper.network(&seeded.graph, |_, _| Ok(())).unwrap_err().to_string();
     assert!(error.contains("checkpoint-0: unit: found plain seed 0, expected stf seed 0"), "{error}");
+    let other = Settings { epochs: 3, ..settings.clone() };
+    let training = Training { settings: &other, ..plain };
+    let error = training.run(Method::Plain, 1.0, Some(dir.path())).unwrap_err().to_string();
+    assert!(error.contains("checkpoint-0: settings: found those of another version"), "{error}");
 }

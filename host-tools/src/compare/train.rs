@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::graph::dropout::with_dropout;
 use crate::graph::{Graph, Params};
 use crate::train::methods::{MeanFieldConfig, Method, Net, Weights, fit_last_layer, mean_field};
-use crate::train::{Executor, MeanFieldState, Stage1Config, Stage1State, Stage2State};
+use crate::train::{Device, Executor, MeanFieldState, Stage1Config, Stage1State, Stage2State};
 use crate::train::{Trainable, part_examples, stage1, stage2};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// A trained network and what it took.
@@ -44,9 +45,27 @@ impl Training<'_> {
             true => format!("{method} seed {} temperature {temperature}", self.seeded.seed),
             false => format!("{method} seed {}", self.seeded.seed),
         };
-        let mut keeper = Keeper::new(label, folder)?;
+        let mut keeper = Keeper::new(label, self.facts(method, temperature)?, folder)?;
         let (net, planned_bytes) = self.weights(method, temperature, &mut keeper)?;
         Ok(Trained { net, usage: keeper.usage(), planned_bytes })
+    }
+
+    /// What decides the networks: all settings of their training, whether they were given or are the recipe's,
+    /// and the data. The device decides nothing.
+    fn facts(&self, method: Method, temperature: f32) -> Result<Value> {
+        let Seeded { seed, graph, splits, preprocessing } = self.seeded;
+        let settings = Settings { device: Device::Cpu, ..self.settings.clone() };
+        let name = &splits.train.name;
+        let stage1 = settings.stage1(name, *seed);
+        let stage2 = settings.stage2(graph, name, *seed, temperature);
+        let mean_field = settings.mean_field(method, graph, name, *seed, temperature)?;
+        Ok(json!({
+            "training": format!("{stage1:?} {stage2:?} {mean_field:?}"),
+            "members": settings.members,
+            "dropout_rate": settings.dropout_rate,
+            "examples": [splits.train.len(), splits.validation.len()],
+            "preprocessing": preprocessing,
+        }))
     }
 
     fn weights(&self, method: Method, temperature: f32, keeper: &mut Keeper) -> Result<(Net, usize)> {

@@ -2,6 +2,7 @@
 
 use super::memory;
 use super::shards::Sharded;
+use super::split::shuffled;
 use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::graph::Shape;
@@ -256,6 +257,16 @@ impl Dataset {
 
     fn out_of_range(&self, index: usize) -> Error {
         Error::invalid(format!("{}: example index", self.name), index, format!("below {}", self.len()))
+    }
+
+    /// Indices of at most `most` examples, in order: all, or a choice that is the same each time. The first ones
+    /// would be of one class where the data were read class by class.
+    #[must_use]
+    pub fn sample(&self, most: usize) -> Vec<usize> {
+        let mut indices = shuffled(self.len(), 0);
+        indices.truncate(most);
+        indices.sort_unstable();
+        indices
     }
 
     /// The examples with these indices, in this order; those on disk stay there.

@@ -125,7 +125,7 @@ impl Source {
             };
             match get(&url, remote, into) {
                 Ok(()) => return Ok(()),
-                Err(error) if interrupt::requested() => return Err(error),
+                Err(_) if interrupt::requested() => return Err(Error::Interrupted),
                 Err(error) => last = error,
             }
         }

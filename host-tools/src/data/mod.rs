@@ -14,7 +14,8 @@
 //! | folder with `shards.json`, written by `stf data shard` | records read as they are needed, [`shards`] |
 //!
 //! `SPEC#CLASS,CLASS` is the examples of these classes, by name or number, `SPEC#!CLASS,CLASS` those of all
-//! others; of recordings, `SPEC@SPEAKER` those of a speaker ([`audio`]). For a regression, [`load_with`] reads the `y` of NumPy arrays as real targets.
+//! others; of recordings, `SPEC@SPEAKER` those of a speaker ([`audio`]). A source without official parts is divided
+//! before such a choice is made. For a regression, [`load_with`] reads the `y` of NumPy arrays as real targets.
 //!
 //! Whatever comes back from [`load`] is consistent: as many labels as examples, every label below
 //! the number of classes, every value finite, at least one example.
@@ -52,6 +53,7 @@ pub use inputs::read_inputs;
 pub use sharding::shard;
 pub(crate) use split::below;
 pub use split::{TEST_SEED, shuffled, splits};
+pub(crate) use targets::unnamed_target;
 pub use targets::{TargetScaling, Targets};
 
 use crate::error::{Error, Result};
@@ -82,6 +84,23 @@ pub enum Loaded {
     },
     /// One undivided set.
     Whole(Dataset),
+    /// Some examples of an undivided set. The set is divided before they are chosen: what is for the test of
+    /// all is for the test of some.
+    Chosen {
+        /// The chosen examples.
+        set: Dataset,
+        /// Where they are in the set.
+        origin: Origin,
+    },
+}
+
+/// The undivided set that examples were chosen from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Class of each of its examples.
+    pub(crate) labels: Vec<u32>,
+    /// Index in it of each chosen example, strictly increasing.
+    pub(crate) indices: Vec<usize>,
 }
 
 impl Loaded {
@@ -92,7 +111,7 @@ impl Loaded {
     pub fn into_evaluation(self) -> Dataset {
         match self {
             Self::Official { test, .. } => test,
-            Self::Whole(whole) => whole,
+            Self::Whole(set) | Self::Chosen { set, .. } => set,
         }
     }
 
@@ -100,7 +119,7 @@ impl Loaded {
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Dataset)> {
         match self {
             Self::Official { train, test } => vec![("train", train), ("test", test)],
-            Self::Whole(whole) => vec![("whole", whole)],
+            Self::Whole(set) | Self::Chosen { set, .. } => vec![("whole", set)],
         }
         .into_iter()
     }
@@ -110,7 +129,7 @@ impl Loaded {
     pub fn shape(&self) -> Shape {
         match self {
             Self::Official { train, .. } => train.shape,
-            Self::Whole(whole) => whole.shape,
+            Self::Whole(set) | Self::Chosen { set, .. } => set.shape,
         }
     }
 
@@ -138,8 +157,12 @@ impl Loaded {
 /// # Errors
 /// If nothing is found (the message says where it looked), or the files are not what they claim to be.
 pub fn load(spec: &str, data_dir: Option<&Path>) -> Result<Loaded> {
+    load_with(spec, data_dir, Content::Classes)
+}
+
+fn load_classes(spec: &str, data_dir: Option<&Path>) -> Result<Loaded> {
     if let Some((spec, classes)) = classes::split(spec) {
-        return classes::select(load(spec, data_dir)?, spec, classes);
+        return classes::select(load_classes(spec, data_dir)?, spec, classes);
     }
     if let Some((spec, speakers)) = audio::split(spec) {
         return load_speakers(spec, speakers, data_dir);
@@ -168,8 +191,26 @@ fn load_speakers(spec: &str, speakers: &str, data_dir: Option<&Path>) -> Result<
 /// # Errors
 /// As [`load`]; real targets come only from NumPy arrays and tables.
 pub fn load_with(spec: &str, data_dir: Option<&Path>, content: Content) -> Result<Loaded> {
+    let loaded = load_raw(spec, data_dir, content)?;
+    let shape = loaded.shape();
+    // Three planes of more rows and columns than that: almost surely the PyTorch order.
+    if matches!(shape.height, 1 | 3) && shape.width > 4 && shape.channels > 4 {
+        return Err(Error::invalid(
+            format!("shape of the examples in {spec}"),
+            format!("{shape}, which looks like channels first"),
+            "height x width x channels; `stf import --layout nchw` takes channels first",
+        ));
+    }
+    Ok(loaded)
+}
+
+/// As [`load_with`], for a network whose input says what the axes of an example are: none is guessed.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load_raw(spec: &str, data_dir: Option<&Path>, content: Content) -> Result<Loaded> {
     if content == Content::Classes {
-        return load(spec, data_dir);
+        return load_classes(spec, data_dir);
     }
     let path = Path::new(spec);
     if let Some((file, columns)) = table::split(spec) {
@@ -186,6 +227,12 @@ pub fn load_with(spec: &str, data_dir: Option<&Path>, content: Content) -> Resul
             "file.npz, x.npy,y.npy, file.csv or file.csv:TARGET,TARGET that exists",
         )),
     }
+}
+
+/// Whether a spec is a path, or a pair of paths: a sign in it is part of a name and chooses nothing.
+fn is_there(spec: &str) -> bool {
+    let pair = |(a, b): (&str, &str)| Path::new(a).is_file() && Path::new(b).is_file();
+    Path::new(spec).exists() || spec.split_once(',').is_some_and(pair)
 }
 
 fn load_path(spec: &str) -> Result<Loaded> {
@@ -313,7 +360,7 @@ impl Dataset {
 }
 
 /// Names for classes that have none: their numbers.
-fn numbered_classes(count: usize) -> Vec<String> {
+pub(crate) fn numbered_classes(count: usize) -> Vec<String> {
     (0..count).map(|class| class.to_string()).collect()
 }
 

@@ -1,12 +1,15 @@
 //! NumPy archives: `.npz` with inputs and labels, or a pair of `.npy` files.
 //!
 //! Arrays are found by name: `x_train, y_train, x_test, y_test`; or `x, y`; or `images, labels`.
-//! Inputs are `[n, height, width]`, `[n, height, width, channels]` or `[n, features]`; labels are
+//! Inputs are `[n, height, width]`, `[n, height, width, channels]` (for an imported network with channels first,
+//! `[n, channels, height, width]`) or `[n, features]`; labels are
 //! integers `[n]` or `[n, 1]`; for a regression, the second array holds numbers `[n]` or `[n, targets]`.
 //! Bytes stay bytes; every other type becomes f32.
 
 use super::npy::{Array, Kind};
-use super::{Content, Dataset, Inputs, Loaded, MAX_CLASSES, Targets, classes_of, numbered_classes};
+use super::{
+    Content, Dataset, Inputs, Loaded, MAX_CLASSES, Targets, classes_of, numbered_classes, unnamed_target,
+};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 use std::fs::File;
@@ -133,7 +136,7 @@ fn to_targets(path: &Path, name: &str, array: &Array) -> Result<Targets> {
             return Err(Error::malformed(path, field, format!("{:?}", array.shape), "[n] or [n, targets]"));
         }
     };
-    let names = (0..count).map(|target| format!("target {target}")).collect();
+    let names = (0..count).map(unnamed_target).collect();
     Ok(Targets { names, values: array.to_f32(path)? })
 }
 
@@ -143,11 +146,6 @@ fn to_inputs(path: &Path, name: &str, array: Array) -> Result<((usize, Shape), I
     let (count, shape) = match array.shape[..] {
         [n, features] => (n, Shape::vector(features)),
         [n, height, width] => (n, Shape::new(height, width, 1)),
-        // Three planes of more rows and columns than that: almost surely the PyTorch order.
-        [_, planes @ (1 | 3), rows, columns] if rows > 4 && columns > 4 => {
-            let found = format!("{planes}x{rows}x{columns}, which looks like channels first");
-            return Err(Error::malformed(path, field, found, "height x width x channels"));
-        }
         [n, height, width, channels] => (n, Shape::new(height, width, channels)),
         _ => {
             let expected = "[n, height, width], [n, height, width, channels] or [n, features]";
@@ -172,7 +170,7 @@ fn to_labels(path: &Path, name: &str, array: &Array) -> Result<Vec<u32>> {
             path,
             field,
             format!("{:?}", array.kind),
-            "integers (real targets: --task regression)",
+            "integers (real targets: `stf train --task regression`)",
         )
     })?;
     let to_label = |(index, value): (usize, i128)| {
@@ -246,7 +244,6 @@ mod tests {
     fn wrong_arrays_are_named() {
         let x = || npy_bytes("|u1", false, "(2, 2)", &[1, 2, 3, 4]);
         let float = npy_bytes("<f4", false, "(2,)", &f32_bytes(&[0.0, 1.0]));
-        let planes = npy_bytes("|u1", false, "(1, 3, 5, 5)", &[0; 75]);
         let cases = [
             (vec![("x", x())], "arrays: found x.npy"),
             (vec![("x", x()), ("y", labels(&[0]))], "number of labels: found 1"),
@@ -254,7 +251,6 @@ mod tests {
             (vec![("x", x()), ("y", labels(&[0, 70_000]))], "label 1: found 70000"),
             (vec![("x", x()), ("y", float)], "y element type"),
             (vec![("x", x()), ("y", x())], "y shape"),
-            (vec![("x", planes), ("y", labels(&[0]))], "channels first"),
             (vec![("x", labels(&[1])), ("y", labels(&[0]))], "x shape"),
         ];
         for (arrays, field) in cases {

@@ -6,6 +6,7 @@ use super::shards::{Summary, Writer};
 use super::{images, is_image_folder, load, numbered_classes};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
+use crate::progress::interrupt;
 use std::path::Path;
 
 /// Writes the data that `specs` name, one after another, into the new folder `out`.
@@ -63,8 +64,11 @@ impl Sharding<'_> {
         Ok(())
     }
 
-    /// The writer, begun with the first example.
+    /// The writer, begun with the first example; asked for with each one, so that the user can stop here.
     fn writer(&mut self, name: &str, shape: Shape, element: Element) -> Result<&mut Writer> {
+        if interrupt::requested() {
+            return Err(Error::Interrupted);
+        }
         match &mut self.writer {
             Some(writer) => Ok(writer),
             none => Ok(none.insert(Writer::create(self.out, name, shape, element, self.shard_bytes)?)),

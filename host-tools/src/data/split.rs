@@ -1,7 +1,7 @@
 //! Train, validation, calibration and test: disjoint, stratified by class, the same for a seed on
 //! every machine.
 
-use super::{Dataset, Loaded, Splits};
+use super::{Dataset, Loaded, Origin, Splits};
 use crate::error::{Error, Result};
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -20,32 +20,62 @@ const TEST_SHARE: usize = 5;
 ///
 /// Test: the official one, else 20 % drawn with [`TEST_SEED`]. From the rest, drawn with `seed`:
 /// calibration, min(5000, 10 %); validation, min(1000, 5 %); both by class in proportion. What
-/// remains is for training. Within each part the source's order is kept.
+/// remains is for training. Within each part the source's order is kept. A set that examples are chosen from
+/// is divided as if there were no choice, which is made in each part: no part holds an example that is in another
+/// part of the whole set, whose networks may have been trained on it.
 ///
 /// # Errors
 /// If there are too few examples for four parts.
 pub fn splits(loaded: Loaded, seed: u64) -> Result<Splits> {
-    let (rest, test) = match loaded {
-        Loaded::Official { train, test } => (train, test),
+    let (splits, expected) = match loaded {
+        Loaded::Official { train: rest, test } => {
+            let parts = divide(&rest.labels, &every(rest.len()), seed);
+            (with_test(&rest, parts, test)?, "at least 1: more data")
+        }
         Loaded::Whole(whole) => {
-            let (chosen, rest) = draw(&whole, &every(&whole), whole.len() / TEST_SHARE, TEST_SEED);
-            (whole.select(&rest)?, whole.select(&chosen)?)
+            let (test, parts) = divide_all(&whole.labels, seed);
+            (with_test(&whole, parts, whole.select(&test)?)?, "at least 1: more data")
+        }
+        Loaded::Chosen { set, origin: Origin { labels, indices } } => {
+            let (test, parts) = divide_all(&labels, seed);
+            let chosen = |part: Vec<usize>| -> Vec<usize> {
+                part.iter().filter_map(|index| indices.binary_search(index).ok()).collect()
+            };
+            let test = set.select(&chosen(test))?;
+            let expected = "at least 1: more data, or a wider choice (data are divided before it is made)";
+            (with_test(&set, parts.map(chosen), test)?, expected)
         }
     };
-    let wanted = |(most, share): (usize, usize)| most.min(rest.len() / share);
-    let (calibration, others) = draw(&rest, &every(&rest), wanted(CALIBRATION), seed);
-    let (validation, train) = draw(&rest, &others, wanted(VALIDATION), seed.wrapping_add(1));
-    let splits = Splits {
-        train: rest.select(&train)?,
-        validation: rest.select(&validation)?,
-        calibration: rest.select(&calibration)?,
-        test,
-    };
-    check(&splits)?;
+    check(&splits, expected)?;
     Ok(splits)
 }
 
-fn check(splits: &Splits) -> Result<()> {
+/// The test part of an undivided set, and the three others.
+fn divide_all(labels: &[u32], seed: u64) -> (Vec<usize>, [Vec<usize>; 3]) {
+    let (test, rest) = draw(labels, &every(labels.len()), labels.len() / TEST_SHARE, TEST_SEED);
+    let parts = divide(labels, &rest, seed);
+    (test, parts)
+}
+
+/// Training, validation and calibration parts of `rest`.
+fn divide(labels: &[u32], rest: &[usize], seed: u64) -> [Vec<usize>; 3] {
+    let wanted = |(most, share): (usize, usize)| most.min(rest.len() / share);
+    let (calibration, others) = draw(labels, rest, wanted(CALIBRATION), seed);
+    let (validation, train) = draw(labels, &others, wanted(VALIDATION), seed.wrapping_add(1));
+    [train, validation, calibration]
+}
+
+fn with_test(set: &Dataset, parts: [Vec<usize>; 3], test: Dataset) -> Result<Splits> {
+    let [train, validation, calibration] = parts;
+    Ok(Splits {
+        train: set.select(&train)?,
+        validation: set.select(&validation)?,
+        calibration: set.select(&calibration)?,
+        test,
+    })
+}
+
+fn check(splits: &Splits, expected: &str) -> Result<()> {
     let Splits { train, validation, calibration, test } = splits;
     let parts =
         [("training", train), ("validation", validation), ("calibration", calibration), ("test", test)];
@@ -53,22 +83,23 @@ fn check(splits: &Splits) -> Result<()> {
         if set.is_empty() {
             let total: usize = parts.iter().map(|(_, set)| set.len()).sum();
             let what = format!("{}: examples for the {part} part", train.name);
-            return Err(Error::invalid(what, format!("none of {total}"), "at least 1: more data"));
+            return Err(Error::invalid(what, format!("none of {total}"), expected));
         }
     }
     Ok(())
 }
 
-fn every(set: &Dataset) -> Vec<usize> {
-    (0..set.len()).collect()
+fn every(count: usize) -> Vec<usize> {
+    (0..count).collect()
 }
 
 /// `wanted` of the `candidates`, each class in proportion, and the others; both in order.
-fn draw(set: &Dataset, candidates: &[usize], wanted: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
+fn draw(labels: &[u32], candidates: &[usize], wanted: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let mut classes = vec![Vec::new(); set.class_names.len()];
+    let classes = labels.iter().max().map_or(0, |&greatest| greatest as usize + 1);
+    let mut classes = vec![Vec::new(); classes];
     for &index in candidates {
-        classes[set.labels[index] as usize].push(index);
+        classes[labels[index] as usize].push(index);
     }
     let quotas = quotas(&classes.iter().map(Vec::len).collect::<Vec<_>>(), wanted);
     let (mut chosen, mut others) = (Vec::new(), Vec::new());
@@ -205,5 +236,10 @@ mod tests {
     fn too_little_data_is_an_error() {
         let few = splits(Loaded::Whole(set(&[4, 4])), 0).unwrap_err().to_string();
         assert!(few.contains("none of 8"), "{few}");
+        let whole = set(&[40, 40]);
+        let (chosen, origin) =
+            (whole.select(&[0]).unwrap(), Origin { labels: whole.labels, indices: vec![0] });
+        let one = splits(Loaded::Chosen { set: chosen, origin }, 0).unwrap_err().to_string();
+        assert!(one.contains("none of 1") && one.contains("divided before it is made"), "{one}");
     }
 }

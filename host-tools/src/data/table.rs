@@ -6,7 +6,7 @@ use crate::graph::Shape;
 use std::path::Path;
 
 /// What is expected where a table is not.
-pub(super) const TARGETS_ONLY: &str = "classes; a table has real targets (--task regression)";
+pub(super) const TARGETS_ONLY: &str = "classes; a table has real targets, for `stf train --task regression`";
 
 /// The file and the names of the targets, if a spec is a table: `file.csv` or `file.csv:NAME,NAME`.
 pub(super) fn split(spec: &str) -> Option<(&Path, Option<&str>)> {
@@ -14,8 +14,9 @@ pub(super) fn split(spec: &str) -> Option<(&Path, Option<&str>)> {
     if is_table(spec) {
         return Some((Path::new(spec), None));
     }
-    let (file, columns) = spec.rsplit_once(".csv:")?;
-    Some((Path::new(spec.get(..file.len() + 4)?), Some(columns)))
+    // Lower case of ASCII letters keeps the places.
+    let end = spec.to_ascii_lowercase().rfind(".csv:")? + 4;
+    Some((Path::new(&spec[..end]), Some(&spec[end + 1..])))
 }
 
 /// Reads a table. `targets`: names of the columns to predict, separated by commas; without them it is the last.
@@ -39,8 +40,10 @@ fn read_columns(
     path: &Path,
     target_columns: &dyn Fn(&[String]) -> Result<Vec<usize>>,
 ) -> Result<Dataset> {
-    let failed =
-        |error: csv::Error| Error::malformed(path, "table", error, "lines of as many values as the header");
+    let failed = |error: csv::Error| match error.is_io_error() {
+        true => Error::io(path, "read")(error.into()),
+        false => Error::malformed(path, "table", error, "lines of as many values as the header"),
+    };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(failed)?;
     let header: Vec<String> = reader.headers().map_err(failed)?.iter().map(str::to_string).collect();
     let target_columns = target_columns(&header)?;
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!((set.targets.names, set.targets.values), (vec!["c".to_string()], vec![3.0, -60.0]));
         let set = read(&format!("{}:c,a", path.display())).unwrap();
         assert_eq!((set.inputs, set.targets.of(1)), (Inputs::F32(vec![2.0, 5.5]), &[-60.0, 4.0][..]));
+        let upper = write(dir.path(), "T.CSV", b"a,b\n1,2\n");
+        assert_eq!(read(&format!("{}:a", upper.display())).unwrap().targets.values, [1.0]);
         assert!(load(path.to_str().unwrap(), None).unwrap_err().to_string().contains("--task regression"));
     }
 
@@ -132,6 +137,9 @@ mod tests {
             let message = load_with(&spec, None, Content::Targets).unwrap_err().to_string();
             assert!(message.contains(expected), "{expected}: {message}");
         }
+        let missing = dir.path().join("none.csv");
+        let message = load_with(missing.to_str().unwrap(), None, Content::Targets).unwrap_err().to_string();
+        assert!(message.contains("none.csv: cannot read: "), "{message}");
         let message = load_with("digits", None, Content::Targets).unwrap_err().to_string();
         assert!(message.contains("data of a regression"), "{message}");
     }

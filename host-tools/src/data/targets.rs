@@ -28,6 +28,11 @@ pub struct TargetScaling {
     pub std: Vec<f32>,
 }
 
+/// Name of a target that has none: its number.
+pub(crate) fn unnamed_target(target: usize) -> String {
+    format!("target {target}")
+}
+
 impl Targets {
     /// Number of targets of one example.
     #[must_use]

@@ -82,6 +82,29 @@ fn paths_of_every_kind_are_recognised() {
 }
 
 #[test]
+fn signs_in_the_names_of_a_pair_choose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("a#1@b");
+    let x = write(&folder, "x#2.npy", &npy_bytes("<f4", false, "(2, 1)", &f32_bytes(&[1.0, 2.0])));
+    let y = write(&folder, "y@3.npy", &npy_bytes("<i8", false, "(2,)", &i64_bytes(&[0, 1])));
+    let pair = format!("{},{}", x.display(), y.display());
+    assert_eq!(load(&pair, None).unwrap().into_evaluation().len(), 2);
+    assert_eq!(load(&format!("{pair}#1"), None).unwrap().into_evaluation().labels, [1]);
+}
+
+#[test]
+fn channels_first_are_refused_unless_the_network_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let x = write(dir.path(), "x.npy", &npy_bytes("|u1", false, "(1, 3, 5, 5)", &[0; 75]));
+    let y = write(dir.path(), "y.npy", &npy_bytes("<i8", false, "(1,)", &i64_bytes(&[0])));
+    let pair = format!("{},{}", x.display(), y.display());
+    let message = load(&pair, None).unwrap_err().to_string();
+    assert!(message.contains("found 3x5x5, which looks like channels first"), "{message}");
+    assert_eq!(load_raw(&pair, None, Content::Classes).unwrap().shape(), Shape::new(3, 5, 5));
+    assert_eq!(read_inputs(&x).unwrap().shape, Shape::new(3, 5, 5));
+}
+
+#[test]
 fn names_are_found_in_the_data_dir() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "mnist/train-images-idx3-ubyte", &idx_bytes(&[1, 1, 1], &[1]));

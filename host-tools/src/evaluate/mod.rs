@@ -4,6 +4,7 @@ mod anomaly;
 pub mod bootstrap;
 mod detection;
 mod figures;
+mod names;
 mod outcomes;
 mod promises;
 mod regression;
@@ -14,11 +15,10 @@ pub use anomaly::{
 };
 pub use detection::{ByScore, Misclassification, OodEntry, misclassification, out_of_distribution};
 pub use figures::{Details, Intervals, ReliabilityBin, details};
+pub use names::{require_classes, require_targets, with_classes_of};
 pub use outcomes::{Outcome, outcomes, predict_all, require_shape};
 pub use promises::{AbstentionFigures, DriftFigures, Promises, SetFigures};
-pub use regression::{
-    IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, regression_of, require_targets,
-};
+pub use regression::{IntervalRow, RegressionEvaluation, TargetFigures, evaluate_regression, regression_of};
 
 use crate::data::Dataset;
 use crate::data::corrupt::Corruption;
@@ -115,7 +115,7 @@ pub struct Predictions {
 pub fn predict(model: &Model<'_>, data: &Dataset, ood: &[Dataset], config: &Config) -> Result<Predictions> {
     let manifest = model.manifest();
     require_classifier(manifest.name, manifest.task == stf_bnn::artifact::Task::Classification)?;
-    require_labels(data, manifest.outputs)?;
+    require_classes(model, data)?;
     let inside = outcomes(model, data, config)?;
     let outside = ood.iter().map(|set| outcomes(model, set, config)).collect::<Result<_>>()?;
     Ok(Predictions { inside, outside })
@@ -207,7 +207,8 @@ pub fn require_classifier(name: &str, classifier: bool) -> Result<()> {
     if classifier {
         return Ok(());
     }
-    Err(Error::invalid(format!("model {name}"), "a regression", "a classifier"))
+    let found = "no classes (a regression or an autoencoder)";
+    Err(Error::invalid(format!("model {name}"), found, "a classifier"))
 }
 
 /// Every label must be one of the model's classes.

@@ -1,6 +1,7 @@
 //! What the artifact promises, held against labelled data: prediction sets, abstention, drift.
 
 use super::Outcome;
+use crate::data::shuffled;
 use serde::Serialize;
 use stf_bnn::Model;
 use stf_bnn::artifact::SamplingPolicy;
@@ -15,7 +16,8 @@ pub struct Promises {
     pub sets: Vec<SetFigures>,
     /// When to answer.
     pub abstention: Option<AbstentionFigures>,
-    /// The drift monitor, fed with the predictions in order.
+    /// The drift monitor, fed with the predictions in an order that is drawn once and for all: data that were
+    /// read class by class would look like drift.
     pub drift: Option<DriftFigures>,
 }
 
@@ -134,7 +136,8 @@ fn watch(mut monitor: DriftMonitor<'_>, outcomes: &[Outcome]) -> DriftFigures {
         peak_evidence: 0.0,
         level: monitor.level(),
     };
-    for classification in outcomes.iter().filter_map(|outcome| outcome.classification.as_ref()) {
+    let order = shuffled(outcomes.len(), 0);
+    for classification in order.iter().filter_map(|&index| outcomes[index].classification.as_ref()) {
         let report = monitor.push(classification);
         figures.peak_evidence = report.peak;
         if report.alarm && !figures.alarm {

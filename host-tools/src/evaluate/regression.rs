@@ -1,6 +1,6 @@
 //! Figures of a Gaussian regression on data: errors, likelihood, coverage and width of its intervals.
 
-use super::{Outcome, outcomes};
+use super::{Outcome, outcomes, require_targets};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -102,20 +102,6 @@ pub fn regression_of(
         sampled_as_calibrated: intervals.map(|intervals| intervals.fact().policy.covers_policy(&policy)),
         targets,
     })
-}
-
-/// Only a Gaussian regression with as many targets as the data has these figures.
-///
-/// # Errors
-/// If the model is none, or has another number of targets.
-pub fn require_targets(model: &Model<'_>, data: &Dataset) -> Result<()> {
-    let manifest = model.manifest();
-    let what = format!("targets of {}", data.name);
-    match manifest.task.targets(manifest.outputs) {
-        Some(targets) if usize::from(targets) == data.targets.len() => Ok(()),
-        Some(targets) => Err(Error::invalid(what, data.targets.len(), format!("{targets}, the model's"))),
-        None => Err(Error::invalid(what, data.targets.len(), "none: the model is no regression")),
-    }
 }
 
 fn target_figures(

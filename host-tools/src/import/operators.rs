@@ -65,12 +65,22 @@ impl<'a> Importer<'a> {
             "GlobalAveragePool" | "ReduceMean" => self.mean(node)?,
             "Concat" => self.concat(node)?,
             "Pad" => return self.padding(node),
-            "Identity" | "Cast" => return self.input(node, 0),
+            "Identity" => return self.input(node, 0),
+            "Cast" => return self.cast(node),
             "Dropout" => self.dropout(node)?,
             "Softmax" | "LogSoftmax" => return self.softmax(node),
             _ => self.shape_change(node)?,
         };
         Ok(Value::View(view))
+    }
+
+    /// The graph has no types: what changes only the precision is nothing, what rounds or compares is refused.
+    fn cast(&self, node: &OnnxNode<'a>) -> Result<Value> {
+        match node.int("to", 0) {
+            // FLOAT, FLOAT16, DOUBLE, BFLOAT16.
+            1 | 10 | 11 | 16 => self.input(node, 0),
+            to => Err(node.unusable(format!("a cast to type {to}"), "to a float type (1, 10, 11 or 16)")),
+        }
     }
 
     fn dropout(&mut self, node: &OnnxNode<'a>) -> Result<View> {

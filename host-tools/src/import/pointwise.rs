@@ -317,9 +317,9 @@ impl<'a> Importer<'a> {
                 Some(&[axis]) => Some(Some(axis)),
                 _ => None,
             };
-            // An axis of size 1 is listed nowhere: it is the one that the other view lists, or channels.
+            // An axis of size 1 is listed nowhere: it is the one that the other view lists, or a free one.
             let joined = match (listed(&result), listed(view)) {
-                (Some(a), Some(b)) if rest_equal && along > 0 => a.or(b).or(Some(Axis::C)),
+                (Some(a), Some(b)) if rest_equal && along > 0 => a.or(b).or_else(|| unlisted(&result, along)),
                 _ => None,
             };
             let Some(joined) = joined else {
@@ -339,6 +339,20 @@ impl<'a> Importer<'a> {
         }
         Ok(result)
     }
+}
+
+/// What an axis of size 1 stands for: channels if no other axis does; else, by its place among the others,
+/// height or width; `None` if all three are listed elsewhere.
+fn unlisted(view: &View, along: usize) -> Option<Axis> {
+    let free = |&axis: &Axis| !view.axes.iter().any(|listed| listed.contains(&axis));
+    if free(&Axis::C) {
+        return Some(Axis::C);
+    }
+    let channels = view.axes.iter().position(|listed| listed.contains(&Axis::C))?;
+    let place = along - 1 - usize::from(channels < along);
+    // A lone positional axis is the width, as for convolutions.
+    let order = if view.rank() == 4 && place == 0 { [Axis::H, Axis::W] } else { [Axis::W, Axis::H] };
+    order.into_iter().find(free)
 }
 
 /// A constant that holds one value, or one a channel, as one a channel.

@@ -112,12 +112,9 @@ impl<'a> Importer<'a> {
     pub(super) fn average_pool(&mut self, node: &OnnxNode<'a>) -> Result<View> {
         let count_padding = node.int("count_include_pad", 0) != 0;
         let (view, padding) = match self.input(node, 0)? {
-            // Zeros of a Pad node count; the pool's own padding then must, too.
-            Value::Padded(view, padding)
-                if count_padding || node.ints("pads").is_none_or(|p| p.iter().all(|&p| p == 0)) =>
-            {
-                (view, padding)
-            }
+            // Zeros of a Pad node always count, which those of the pool do only on request, and what
+            // ceil_mode adds never: one count for all of them is right where there are no others.
+            Value::Padded(view, padding) if pads_nothing(node) => (view, padding),
             _ => (self.view(node, 0)?, Padding::default()),
         };
         let axes = view.spatial(node)?;
@@ -238,6 +235,13 @@ impl<'a> Importer<'a> {
         let (id, shape) = self.push(node, Op::Pad { begin, end }, &[view.node], NodeParams::default())?;
         Ok(View::image(id, shape, &axes))
     }
+}
+
+/// Whether a pool's windows end within its input, by its attributes alone.
+fn pads_nothing(node: &OnnxNode<'_>) -> bool {
+    matches!(node.text("auto_pad"), None | Some("NOTSET" | ""))
+        && node.ints("pads").is_none_or(|pads| pads.iter().all(|&pad| pad == 0))
+        && node.int("ceil_mode", 0) == 0
 }
 
 const fn whole(shape: Shape) -> Window {

@@ -6,7 +6,7 @@ mod lines;
 mod table;
 mod write;
 
-pub use write::write_log;
+pub use write::{format_of, write_log};
 
 use crate::error::{Error, Result};
 use rayon::prelude::*;

@@ -58,7 +58,12 @@ fn missing(reading: &Reading<'_>, name: &str, header: &[String]) -> Error {
 fn columns(reading: &Reading<'_>, header: &[String]) -> Result<Columns> {
     let required = |name: &str| find(header, name).ok_or_else(|| missing(reading, name, header));
     if find(header, "p0").is_some() {
-        let probabilities = (0..).map_while(|class| find(header, &format!("p{class}"))).collect();
+        let probabilities: Vec<usize> = (0..).map_while(|class| find(header, &format!("p{class}"))).collect();
+        // Behind a gap there would be classes that nobody counts.
+        let number = |name: &String| name.strip_prefix('p')?.parse::<usize>().ok();
+        if header.iter().filter_map(number).any(|class| class >= probabilities.len()) {
+            return Err(missing(reading, &format!("p{}", probabilities.len()), header));
+        }
         let passes = find(header, "passes");
         return Ok(Columns::Class { label: required("label")?, probabilities, passes });
     }

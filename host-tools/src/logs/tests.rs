@@ -47,8 +47,9 @@ fn both_forms_give_the_bits_of_the_accumulator() {
         let evaluation = evaluate_logs(&[path], None).unwrap();
         let found = figures(&evaluation);
         assert_eq!((found.n, found.unlabelled, found.rejected, found.mean_passes), (180, 20, 0, Some(9.0)));
-        assert_eq!((found.nll, found.brier, found.ece), (expected.nll(), expected.brier(), expected.ece()));
-        assert_eq!((found.accuracy, found.mce), (expected.accuracy(), expected.mce()));
+        let figures = [found.nll, found.brier, found.ece, found.accuracy, found.mce];
+        let bits = [expected.nll(), expected.brier(), expected.ece(), expected.accuracy(), expected.mce()];
+        assert_eq!(figures, bits.map(Some));
     }
 }
 
@@ -61,7 +62,8 @@ fn files_merge_in_their_order_and_a_cut_line_is_rejected() {
     let (one, several) =
         (evaluate_logs(&[whole], None).unwrap(), evaluate_logs(&[first, rest], None).unwrap());
     assert_eq!(figures(&one).n, figures(&several).n);
-    assert!((figures(&one).nll - figures(&several).nll).abs() < 1e-12);
+    let nll = |found: &LogEvaluation| figures(found).nll.unwrap();
+    assert!((nll(&one) - nll(&several)).abs() < 1e-12);
     for (name, format) in [("cut.csv", LogFormat::Csv), ("cut.jsonl", LogFormat::JsonLines)] {
         let mut bytes = class_log(format, 0..5);
         bytes.truncate(bytes.len() - 4);
@@ -86,7 +88,7 @@ fn targets_with_and_without_intervals() {
         let mut expected = stf_bnn::uncertainty::Regression::new();
         (1..10_u8).for_each(|i| assert!(expected.push(&g, f32::from(i) / 4.0)));
         assert_eq!((figures.n, figures.unlabelled, figures.intervals), (9, 1, None));
-        assert_eq!((figures.rmse, figures.nll), (expected.rmse(), expected.nll()));
+        assert_eq!([figures.rmse, figures.nll], [expected.rmse(), expected.nll()].map(Some));
         assert_eq!((found.groups.len(), found.groups[0].group.as_str()), (1, "flow, \"hot\""));
     }
     let text =
@@ -125,6 +127,8 @@ fn what_is_no_log_is_named() {
         ("c.csv", "label,p0\n0,x\n", "line 2, column p0: found x"),
         ("d.csv", "label,p0\n0,1.0,3\n", "line 2, values: found 3"),
         ("e.csv", "label,p0\n", "no row"),
+        ("k.csv", "label,p0,p2\n0,0.5,0.5\n", "expected p1 among them"),
+        ("l.csv", "label,p0,p1,p3\n0,0.5,0.25,0.25\n", "expected p2 among them"),
         ("f.csv", "label,p0\n-1,1.0\n", "column label: found -1"),
         ("g.jsonl", "{\"label\":1}\n", "line 1: found other members"),
         ("h.jsonl", "\n{\"label\":\n", "line 2"),
@@ -142,4 +146,25 @@ fn what_is_no_log_is_named() {
     let found = evaluate_logs(std::slice::from_ref(&path), None).unwrap();
     assert_eq!((figures(&found).n, figures(&found).rejected), (1, 2));
     assert!(evaluate_logs(&[path], Some("device")).unwrap_err().to_string().contains("device among them"));
+}
+
+#[test]
+fn without_a_labelled_row_there_are_no_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text, figures) in [
+        ("a.csv", &b"label,p0,p1\n,0.5,0.5\n"[..], &["accuracy", "nll", "brier", "ece", "mce", "aurc"][..]),
+        (
+            "b.csv",
+            b"y,mean,aleatoric_variance,epistemic_variance\n,1,1,0\n",
+            &["rmse", "mae", "nll", "aleatoric", "epistemic"],
+        ),
+    ] {
+        let found = evaluate_logs(&[write(dir.path(), name, text)], None).unwrap();
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!((&json["n"], &json["unlabelled"]), (&0.into(), &1.into()));
+        for figure in figures {
+            assert!(json.get(figure).is_some_and(serde_json::Value::is_null), "{figure}: {json}");
+        }
+        assert!(found.to_string().contains(" -") && !found.to_string().contains("0.0"), "{found}");
+    }
 }

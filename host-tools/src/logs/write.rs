@@ -9,20 +9,23 @@ use stf_bnn::Model;
 use stf_bnn::uncertainty::PredictionIntervals;
 use stf_device_protocol::log::{LogFormat, LogWriter};
 
+/// The kind of log that a file's name asks for.
+///
+/// # Errors
+/// If it asks for none.
+pub fn format_of(path: &Path) -> Result<LogFormat> {
+    LogFormat::of_path(path).ok_or_else(|| {
+        Error::malformed(path, "kind of log", "another extension", ".csv, .jsonl, .ndjson or .json")
+    })
+}
+
 /// Writes one row an example, or a target of an example, to a `.csv` or `.jsonl` file. The model plays a part for
 /// regressions alone, whose intervals are the widest that it carries.
 ///
 /// # Errors
 /// If the file has another extension, the predictions have no such rows, or the disk refuses.
 pub fn write_log(path: &Path, model: Option<&Model<'_>>, data: &Dataset, outcomes: &[Outcome]) -> Result<()> {
-    let Some(format) = LogFormat::of_path(path) else {
-        return Err(Error::malformed(
-            path,
-            "kind of log",
-            "another extension",
-            ".csv, .jsonl, .ndjson or .json",
-        ));
-    };
+    let format = format_of(path)?;
     if outcomes.iter().any(|outcome| outcome.classification.is_none() && outcome.targets == 0) {
         return Err(Error::malformed(path, "log", "predictions of neither kind", "classes or targets"));
     }

@@ -88,13 +88,19 @@ pub fn optima(settings: &Settings, seeded: &Seeded, wish: &Wish) -> Result<Optim
         let found = format!("{} starts, {} points", wish.starts, wish.points);
         return Err(Error::invalid("solutions of a layer", found, "at least 2 starts and 3 points"));
     }
+    if !(wish.learning_rate.is_finite() && wish.learning_rate > 0.0) {
+        return Err(Error::invalid(
+            "learning rate of a layer",
+            wish.learning_rate,
+            "a finite number above 0",
+        ));
+    }
     let Seeded { seed, splits, graph, .. } = seeded;
     let name = &splits.train.name;
     let nodes = layers(seeded, wish)?;
     let mut watch = Watch::new(format!("stage 1, seed {seed}"));
     let plain = stage1(graph, seeded.train_data(), &settings.stage1(name, *seed), None, &mut watch)?.params;
-    let most = splits.test.len().min(wish.examples);
-    let test = splits.test.select(&(0..most).collect::<Vec<_>>())?;
+    let test = splits.test.select(&splits.test.sample(wish.examples))?;
     let layers = nodes.into_iter().map(|node| layer(settings, seeded, wish, &plain, &test, node));
     Ok(Optima {
         data: name.clone(),

@@ -6,8 +6,12 @@ use crate::error::{Error, Result};
 use crate::graph::{NodeId, Params};
 use crate::progress::{Progress, interrupt};
 use crate::train::loss::softmax_cross_entropy;
-use crate::train::{Epoch, Executor, Gradients, Optimizer, OptimizerState, Pass, Schedule, Trainable};
+use crate::train::{Epoch, Executor, Gradients, Optimizer, OptimizerState, Pass, Schedule};
+use crate::train::{Trainable, check_finite};
 use ndarray::ArrayD;
+
+/// What helps when a layer diverges.
+const HINT: &str = "try a smaller learning rate";
 
 /// Tells the random numbers of this loop from those of the stages.
 const STAGE: u64 = 5;
@@ -55,12 +59,11 @@ pub fn retrain(
             let outputs = executor.forward(&params, &batch.inputs, n, &Pass::default())?;
             let (loss, d) = softmax_cross_entropy(outputs, &batch.labels, classes, 0.0);
             if !loss.is_finite() {
-                let hint = "try a smaller learning rate";
                 return Err(Error::NotFinite {
                     what: "loss of the layer",
                     value: loss as f32,
                     epoch: epoch + 1,
-                    hint,
+                    hint: HINT,
                 });
             }
             executor.backward(&params, &batch.inputs, &d, n, &Pass::default(), &mut gradients)?;
@@ -73,5 +76,7 @@ pub fn retrain(
             if interrupt::requested() { Err(Error::Interrupted) } else { Ok(()) }
         })?;
     }
-    params.nodes[node].weight.take().ok_or_else(missing)
+    let weight = params.nodes[node].weight.take().ok_or_else(missing)?;
+    check_finite([&weight], wish.epochs, HINT)?;
+    Ok(weight)
 }

@@ -143,13 +143,14 @@ fn half(settings: Settings, index: usize) -> Vec<bool> {
     members.into_iter().map(|member| member != (index % 2 == 1)).collect()
 }
 
-fn folder(comparison: &Comparison, settings: Settings, method: Method, index: usize) -> PathBuf {
+/// Models of one method share its posterior's temperature, which may be chosen between two runs.
+fn folder(comparison: &Comparison, settings: Settings, method: Method, index: usize) -> Result<PathBuf> {
     let Settings { pool, seed, .. } = settings;
-    comparison
-        .path()
-        .join(format!("privacy-{pool}-{seed}"))
-        .join(method.name())
-        .join(format!("shadow-{index}"))
+    let name = match method.is_variational() {
+        true => format!("{method}-{}", comparison.posterior_temperature(method)?),
+        false => method.to_string(),
+    };
+    Ok(comparison.path().join(format!("privacy-{pool}-{seed}")).join(name).join(format!("shadow-{index}")))
 }
 
 /// A shadow model's view of the pool: read if it is there, else trained.
@@ -161,7 +162,7 @@ fn shadow(
     settings: Settings,
     index: usize,
 ) -> Result<Shadow> {
-    let folder = folder(comparison, settings, method, index);
+    let folder = folder(comparison, settings, method, index)?;
     let record = folder.join("record.json");
     if record.is_file() {
         return read_json(&record);
@@ -195,9 +196,10 @@ fn shadow_net(
     index: usize,
     members: &[bool],
 ) -> Result<Net> {
-    let folder = folder(comparison, settings, method, index);
+    let folder = folder(comparison, settings, method, index)?;
     let file = folder.join("net.safetensors");
     if file.is_file() {
+        keep::clear(&folder)?;
         return Net::load(&file);
     }
     let stage1 = match method.needs_stage1() {

@@ -24,7 +24,7 @@ pub struct Observation<'a> {
     pub data: &'a Dataset,
     /// Normalisation before the first layer.
     pub preprocessing: &'a Preprocessing,
-    /// At most so many examples are used, from the front of the (shuffled) split.
+    /// At most so many examples are used, see [`Dataset::sample`].
     pub max_examples: usize,
     /// Seed of the sampled first layers; batch `i` uses draw `i`.
     pub seed: u64,
@@ -51,7 +51,7 @@ impl Observation<'_> {
         let mut executor = Executor::new(self.graph, BATCH)?;
         let mut params = self.params.clone();
         let mut inputs = Vec::new();
-        let indices: Vec<usize> = (0..self.data.len().min(self.max_examples)).collect();
+        let indices = self.data.sample(self.max_examples);
         for (draw, batch) in indices.chunks(BATCH).enumerate() {
             if let Some(posterior) = self.posterior {
                 sample_kernel(&mut params, self.params, posterior, self.seed, draw as u64);

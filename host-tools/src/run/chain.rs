@@ -2,7 +2,7 @@
 
 use super::progress::{RunObserver, StageReports};
 use super::{Checkpoint, RunFolder, RunSettings};
-use crate::data::{Dataset, Splits};
+use crate::data::{Dataset, Preprocessing, Splits, TargetScaling};
 use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
 use crate::graph::{Graph, Params};
@@ -120,6 +120,31 @@ pub fn read_settings(folder: &Path) -> Result<RunSettings> {
         .map_err(|error| Error::malformed(&path, "settings", error, "a run's settings"))
 }
 
+/// Proves that `train` is the training part that the run was started with, as far as its settings say.
+///
+/// # Errors
+/// If it is not: other data have the same name by now.
+pub fn require_same_data(folder: &Path, settings: &RunSettings, train: &Dataset) -> Result<()> {
+    // An imported network brings its preprocessing along; a trained one's follows from the data.
+    if settings.network.is_some() {
+        return Ok(());
+    }
+    let targets = settings.targets.as_ref().map(|_| TargetScaling::fit(train)).transpose()?;
+    let same = train.shape == settings.input
+        && train.class_names == settings.class_names
+        && targets == settings.targets
+        && Preprocessing::fit(train)? == settings.preprocessing;
+    if same {
+        return Ok(());
+    }
+    Err(Error::malformed(
+        folder,
+        "run folder",
+        format!("other data under the name {}", settings.data),
+        "the data that the run was started with",
+    ))
+}
+
 fn read_params(graph: &Graph, path: &Path) -> Result<Params> {
     load_params(graph, &mut Checkpoint::load(path)?, path)
 }
@@ -135,6 +160,13 @@ fn existing(folder: &Path, file: &str) -> Result<PathBuf> {
         format!("no {file}"),
         "a finished run; `stf train --resume` finishes one that was interrupted",
     ))
+}
+
+/// What a run has left in this folder, which a new one there would remove; `None` if nothing.
+#[must_use]
+pub fn started(folder: &Path) -> Option<&'static str> {
+    let files = ["config.json", "checkpoint", "log.jsonl", STAGE1_FILE, STAGE2_FILE];
+    files.into_iter().find(|file| folder.join(file).symlink_metadata().is_ok())
 }
 
 /// Removes what a run left in its folder, for a new one.

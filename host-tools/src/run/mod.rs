@@ -18,7 +18,7 @@ pub use settings::RunSettings;
 
 use crate::error::{Error, Result};
 use crate::files::{remove_partial, write_atomic};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -72,18 +72,6 @@ impl RunFolder {
         let text = serde_json::to_string_pretty(config)
             .map_err(|error| Error::malformed(&path, "settings", error, "values that JSON can hold"))?;
         write_atomic(&path, |writer| writeln!(writer, "{text}"))
-    }
-
-    /// Reads `config.json`; `None` if there is none.
-    ///
-    /// # Errors
-    /// If it cannot be read or has other fields.
-    pub fn load_config<T: DeserializeOwned>(&self) -> Result<Option<T>> {
-        let path = self.path.join("config.json");
-        let Some(bytes) = read_if_there(&path)? else { return Ok(None) };
-        let config = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::malformed(&path, "settings", error, "what `stf train` writes"))?;
-        Ok(Some(config))
     }
 
     /// Replaces the checkpoint; a kill at any moment leaves the old one or the new one, whole.
@@ -200,14 +188,21 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_back() {
+    fn what_is_in_a_folder_is_a_run_until_it_is_cleared() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunFolder::open(dir.path()).unwrap();
-        assert_eq!(run.load_config::<Value>().unwrap(), None);
+        assert_eq!(chain::started(dir.path()), None);
         run.save_config(&json!({"epochs": 3})).unwrap();
-        assert_eq!(run.load_config::<Value>().unwrap(), Some(json!({"epochs": 3})));
-        fs::write(dir.path().join("config.json"), "{").unwrap();
-        assert!(run.load_config::<Value>().unwrap_err().to_string().contains("config.json: settings"));
+        let config = fs::read(dir.path().join("config.json")).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&config).unwrap(), json!({"epochs": 3}));
+        assert_eq!(chain::started(dir.path()), Some("config.json"));
+        fs::remove_file(dir.path().join("config.json")).unwrap();
+        for file in ["checkpoint", "log.jsonl", "stage1.safetensors", "stage2.safetensors"] {
+            fs::write(dir.path().join(file), "x").unwrap();
+            assert_eq!(chain::started(dir.path()), Some(file));
+            chain::clear(&run).unwrap();
+            assert_eq!(chain::started(dir.path()), None);
+        }
     }
 
     #[test]

@@ -51,8 +51,9 @@ impl<'a> RunObserver<'a> {
     fn epoch(&mut self, summary: &EpochSummary, store: impl FnOnce(&mut Checkpoint)) -> Result<()> {
         let mut checkpoint = Checkpoint { meta: json!({ "stage": summary.stage }), ..Checkpoint::default() };
         store(&mut checkpoint);
-        self.folder.save_checkpoint(&checkpoint)?;
+        // A kill in between leaves a line that `trim_log` removes, never an epoch without one.
         self.folder.log(&to_value(summary)?)?;
+        self.folder.save_checkpoint(&checkpoint)?;
         if let Some(bar) = self.bar.take() {
             bar.finish(&summary.to_string());
         }

@@ -1,7 +1,7 @@
 //! What a run was asked for: everything that decides its result.
 
 use crate::data::{Content, Preprocessing, TargetScaling};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape, architectures, check};
 use crate::train::{Device, Stage1Config, Stage2Config};
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,22 @@ impl RunSettings {
                 architectures::build_regression(&self.architecture, self.input, targets.names.len())
             }
             None => architectures::build(&self.architecture, self.input, self.class_names.len()),
+        }
+    }
+
+    /// Proves that an artifact can hold the names of classes and targets: it has them line by line.
+    ///
+    /// # Errors
+    /// If one has several lines; names it.
+    pub fn check_names(&self) -> Result<()> {
+        let targets = self.targets.iter().flat_map(|targets| &targets.names).map(|name| ("target", name));
+        let mut names = self.class_names.iter().map(|name| ("class", name)).chain(targets);
+        match names.find(|(_, name)| name.contains('\n')) {
+            Some((what, name)) => {
+                let what = format!("{}: name of a {what}", self.data_name);
+                Err(Error::invalid(what, format!("{name:?}"), "a name of one line"))
+            }
+            None => Ok(()),
         }
     }
 

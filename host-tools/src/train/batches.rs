@@ -178,8 +178,8 @@ impl Epoch<'_> {
     }
 }
 
-/// A step's examples in as few batches of at most `size` as there can be, of equal length or one less: none is
-/// left with a single example, which has no variance for batch norm.
+/// A step's examples in as few batches of at most `size` as there can be, of equal length or one less: where
+/// `size` is 3 or more, none is left with a single example, which has no variance for batch norm.
 fn parts(indices: &[usize], size: usize) -> impl Iterator<Item = &[usize]> {
     let count = indices.len().div_ceil(size).max(1);
     (0..count).map(move |part| {

@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Op, Shape};
 use serde::{Deserialize, Serialize};
 
+/// More epochs are a slip of the keyboard.
+const MAX_EPOCHS: usize = 1_000_000;
+
 /// How gradients become steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -211,6 +214,8 @@ impl Stage1Config {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.augment.check(graph.input_shape())?;
+        epochs("epochs", self.epochs)?;
+        epochs("warm-up epochs", self.warmup_epochs)?;
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
         require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("learning rate", self.learning_rate)?;
@@ -228,6 +233,8 @@ impl Stage2Config {
     pub fn check(&self, graph: &Graph) -> Result<()> {
         self.schedule.check()?;
         self.augment.check(graph.input_shape())?;
+        epochs("epochs", self.epochs)?;
+        epochs("warm-up epochs of the KL term", self.kl_warmup_epochs)?;
         require("batch size", self.batch_size as f32, self.batch_size > 0, "at least 1")?;
         require("accumulated batches", self.accumulate as f32, self.accumulate > 0, "at least 1")?;
         positive("prior sigma", self.prior_sigma)?;
@@ -255,6 +262,10 @@ const fn one() -> usize {
 
 fn require(what: &str, found: f32, holds: bool, expected: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::invalid(what, found, expected)) }
+}
+
+fn epochs(what: &str, epochs: usize) -> Result<()> {
+    if epochs <= MAX_EPOCHS { Ok(()) } else { Err(Error::invalid(what, epochs, "at most 1,000,000")) }
 }
 
 fn positive(what: &str, value: f32) -> Result<()> {
@@ -299,6 +310,9 @@ mod tests {
             assert!(text(step(milestones, 0.1).check()).contains("milestone"), "{milestones:?}");
         }
         assert!(text(step(&[0.5], -0.1).check()).contains("gamma"));
+        assert!(epochs("warm-up epochs", MAX_EPOCHS).is_ok());
+        let message = text(epochs("warm-up epochs", usize::MAX));
+        assert!(message.starts_with("warm-up epochs: found 18446744073709551615"), "{message}");
     }
 
     #[test]

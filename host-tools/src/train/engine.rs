@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// The host's cores: the same bits everywhere.
+    /// The host's cores: the same bits on one kind of processor, whatever the number of threads.
     #[default]
     Cpu,
     /// A GPU by Vulkan; feature `gpu`.

@@ -36,7 +36,7 @@ pub use optimizer::OptimizerState;
 pub use random::{Purpose, Random, derive, normals};
 pub use stage1::stage1;
 pub use stage2::stage2;
-pub use state::{MeanFieldState, Stage1State, Stage2State, load_params};
+pub use state::{MeanFieldState, Stage1State, Stage2State, check_finite, load_params};
 
 use crate::data::{Dataset, Preprocessing};
 use crate::error::{Error, Result};

@@ -160,7 +160,7 @@ impl MeanFieldState {
 ///
 /// # Errors
 /// If a value is not finite.
-pub(super) fn check_finite<'a>(
+pub fn check_finite<'a>(
     tensors: impl IntoIterator<Item = &'a ArrayD<f32>>,
     epoch: usize,
     hint: &'static str,

@@ -1,11 +1,8 @@
 //! Flips in the workspace, bit by bit.
 
-#[path = "../../../tests/common/mod.rs"]
-mod common;
-
 use super::*;
-use crate::artifact::AlignedBytes;
-use common::First;
+use crate::artifact::{AlignedBytes, Tensor};
+use crate::common::{self, First};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Models of every kind of first layer and, together, of every other kind of layer.
@@ -95,4 +92,32 @@ fn layers_of_any_shape_stay_inside() {
     }
     std::panic::set_hook(hook);
     assert!(ran > 100 && failed > 100, "{ran} ran, {failed} were errors, {panicked} panicked");
+}
+
+/// Sizes of layers that no check has seen stand for "too large", without a panic.
+#[test]
+fn packed_bytes_of_any_shape_are_whole_lines() {
+    let huge = |tensor: &mut Tensor| (tensor.height, tensor.width, tensor.channels) = (!0, !0, !0);
+    for file in models() {
+        let model = Model::from_bytes(&file).unwrap();
+        for mut layer in model.layers() {
+            match &mut layer {
+                Layer::Conv2d { input, output, window, .. }
+                | Layer::DepthwiseConv2d { input, output, window, .. } => {
+                    (window.kernel, window.dilation) = ([!0; 2], [1; 2]);
+                    [input, output].into_iter().for_each(huge);
+                }
+                Layer::Dense { input, output, .. } => [input, output].into_iter().for_each(huge),
+                Layer::DenseOutput { input, weights, .. } => {
+                    huge(input);
+                    weights.bias.len = !0;
+                }
+                _ => {}
+            }
+            for kernels in all_kernels() {
+                let bytes = kernels.packed_bytes(&layer);
+                assert!(bytes.is_multiple_of(64), "{} {layer:?}", kernels.name());
+            }
+        }
+    }
 }

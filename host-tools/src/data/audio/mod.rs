@@ -3,7 +3,8 @@
 //!
 //! `SPEC@A,B`: recordings of these speakers; `SPEC@!A,B`: of all others; `SPEC@test=A,B`: theirs are the test
 //! part, all others' the rest. The named set `spoken-digits` has its authors' test part, recordings
-//! 0 to 4 of each digit and speaker, which a choice of speakers keeps.
+//! 0 to 4 of each digit and speaker, which a choice of speakers keeps; other folders are divided before speakers are
+//! chosen.
 
 mod clip;
 mod files;
@@ -12,7 +13,7 @@ pub mod wav;
 pub use clip::{Clips, FRAMES, fit, shape};
 pub use files::is_folder;
 
-use super::{Dataset, Inputs, Loaded};
+use super::{Dataset, Inputs, Loaded, Origin, is_there};
 use crate::error::{Error, Result};
 use crate::graph::Shape;
 use files::{Entry, Listing};
@@ -33,8 +34,7 @@ pub enum Division {
 
 /// The source and the speakers of a spec that names some.
 pub(super) fn split(spec: &str) -> Option<(&str, &str)> {
-    // A path that has the sign in it is a path.
-    if Path::new(spec).exists() { None } else { spec.rsplit_once('@') }
+    if is_there(spec) { None } else { spec.rsplit_once('@') }
 }
 
 /// Reads a folder; `speakers` as behind the `@` of a spec.
@@ -55,7 +55,11 @@ pub fn read(name: &str, folder: &Path, division: Division, speakers: Option<&str
         return Loaded::official(folder, train, test);
     }
     if division == Division::Whole {
-        return part(&|file| choice.has(file)).map(Loaded::Whole);
+        let set = part(&|file| choice.has(file))?;
+        return Ok(match choice {
+            Choice::All => Loaded::Whole(set),
+            _ => Loaded::Chosen { set, origin: choice.origin(&listing) },
+        });
     }
     let is_test = |file: &Entry| file.number.is_some_and(|number| number < TEST_NUMBERS);
     let train = part(&|file| choice.has(file) && !is_test(file))?;
@@ -84,6 +88,15 @@ impl Choice {
                 (None, None) => Self::Only(known(names)?),
             },
         })
+    }
+
+    /// Where the recordings are among those of all speakers.
+    fn origin(&self, listing: &Listing) -> Origin {
+        let chosen = listing.files.iter().enumerate().filter(|(_, file)| self.has(file));
+        Origin {
+            labels: listing.files.iter().map(|file| file.label).collect(),
+            indices: chosen.map(|(index, _)| index).collect(),
+        }
     }
 
     fn has(&self, file: &Entry) -> bool {

@@ -39,6 +39,12 @@ fn speakers_and_numbers_divide_a_folder() {
     assert_eq!(counts(&read(Some("test=cid"))), [28, 14]);
     let test = read(Some("test=cid")).into_evaluation();
     assert_eq!((test.name.as_str(), test.shape, test.labels[13]), ("set@test=cid", Shape::new(49, 10, 1), 1));
+    // It is known which of everybody's recordings they are.
+    let some = load(&format!("{spec}@!ann#1"), None).unwrap();
+    let Loaded::Chosen { set, origin } = some else { panic!("a choice") };
+    let whole = load(&spec, None).unwrap().into_evaluation();
+    assert_eq!((set.len(), &origin.labels), (14, &whole.labels));
+    assert_eq!(whole.select(&origin.indices).unwrap().inputs, set.inputs);
     let message = load(&format!("{spec}@dan"), None).unwrap_err().to_string();
     assert!(message.contains("speaker: found dan, expected one of ann, bob, cid"), "{message}");
 }

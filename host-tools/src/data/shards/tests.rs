@@ -153,10 +153,28 @@ fn an_unfinished_set_is_none_and_a_used_folder_is_refused() {
     let dir = TempDir::new().unwrap();
     let mut writer = Writer::create(dir.path(), "t", Shape::vector(1), Element::U8, 1).unwrap();
     writer.push("whole", RawExample::U8(&[1]), 0).unwrap();
-    drop(writer);
     assert!(!is_folder(dir.path()));
+    drop(writer);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    fs::write(dir.path().join("mine"), "").unwrap();
     let message = Writer::create(dir.path(), "t", Shape::vector(1), Element::U8, 1).unwrap_err().to_string();
     assert!(message.contains("an empty folder"), "{message}");
+}
+
+/// What stopped at its second source can be tried again.
+#[test]
+fn a_source_that_fails_leaves_no_files() {
+    let dir = TempDir::new().unwrap();
+    let out = dir.path().join("s");
+    let other = dir.path().join("other.npz");
+    for _ in 0..2 {
+        let specs = ["digits".to_string(), other.to_str().unwrap().to_string()];
+        let message = shard(&specs, None, &out, 20_000).unwrap_err().to_string();
+        assert!(message.contains("other.npz") && !out.exists(), "{message}");
+    }
+    fs::create_dir(&out).unwrap();
+    assert!(shard(&["digits".into(), "nothing.npz".into()], None, &out, 20_000).is_err());
+    assert!(shard(&["digits".into()], None, &out, 20_000).is_ok());
 }
 
 /// Splits, normalisation and batches of the shards are those of the source, to the bit.

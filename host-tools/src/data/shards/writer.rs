@@ -15,10 +15,14 @@ use std::path::{Path, PathBuf};
 /// Size of a file beyond which the next one is begun.
 pub const DEFAULT_SHARD_BYTES: u64 = 1 << 30;
 
-/// Writes a sharded set into a new folder.
+/// Writes a sharded set into a new folder. One that is dropped before [`Self::finish`] removes what it wrote.
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
+    /// Whether the folder was not there before.
+    is_new: bool,
+    /// Files that go if the set is not finished.
+    unfinished: Vec<PathBuf>,
     shard_bytes: u64,
     index: Index,
     open: BTreeMap<String, OpenShard>,
@@ -55,6 +59,7 @@ impl Writer {
         element: Element,
         shard_bytes: u64,
     ) -> Result<Self> {
+        let is_new = !folder.exists();
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "create"))?;
         let mut entries = std::fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
         if entries.next().is_some() {
@@ -63,6 +68,8 @@ impl Writer {
         let (name, class_names, parts) = (name.to_string(), Vec::new(), BTreeMap::new());
         Ok(Self {
             folder: folder.to_path_buf(),
+            is_new,
+            unfinished: Vec::new(),
             shard_bytes,
             index: Index { version: VERSION, name, shape, element, class_names, parts },
             open: BTreeMap::new(),
@@ -119,8 +126,11 @@ impl Writer {
             .map_err(|error| Error::malformed(&path, "contents", error, "an index with a JSON form"))?;
         // The index comes last and at once: a folder without it is no data set.
         let unfinished = self.folder.join("shards.json.part");
+        self.unfinished.push(unfinished.clone());
         std::fs::write(&unfinished, text).map_err(Error::io(&unfinished, "write"))?;
         std::fs::rename(&unfinished, &path).map_err(Error::io(&path, "create"))?;
+        self.unfinished.clear();
+        self.is_new = false;
         let sum = |shards: &Vec<Shard>| shards.iter().map(|shard| u64::from(shard.records)).sum();
         Ok(Summary {
             parts: self.index.parts.iter().map(|(part, shards)| (part.clone(), sum(shards))).collect(),
@@ -135,6 +145,7 @@ impl Writer {
             let number = self.index.parts.get(part).map_or(0, Vec::len);
             let path = self.folder.join(format!("{part}-{number:05}.stfshard"));
             let file = File::create_new(&path).map_err(Error::io(&path, "create"))?;
+            self.unfinished.push(path.clone());
             let mut shard = OpenShard { path, file: BufWriter::new(file), labels: Vec::new() };
             shard.write(&[0; header::LEN])?;
             self.open.insert(part.to_string(), shard);
@@ -159,6 +170,19 @@ impl Writer {
         let file = shard.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.index.parts.entry(part.to_string()).or_default().push(Shard { file, records });
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Closed first: not every system removes an open file. The error that led here is the one to report.
+        self.open.clear();
+        for path in &self.unfinished {
+            let _ = std::fs::remove_file(path);
+        }
+        if self.is_new {
+            let _ = std::fs::remove_dir(&self.folder);
+        }
     }
 }
 

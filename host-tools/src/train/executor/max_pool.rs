@@ -2,6 +2,7 @@
 
 use super::pool::Geometry;
 use super::types::chunk;
+use crate::error::{Error, Result};
 use crate::kernels::max_pool::{self, Number};
 use rayon::prelude::*;
 
@@ -20,6 +21,19 @@ impl Winners {
         } else {
             Self::Large(vec![0; len])
         }
+    }
+
+    /// Checks that the elements of a window of the node `name` can be numbered.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub(super) fn check(name: &str, geometry: &Geometry) -> Result<()> {
+        if geometry.taps() < usize::from(u16::NONE) {
+            return Ok(());
+        }
+        let most = u16::NONE - 1;
+        let what = format!("elements of a window of {name}, which gradients pass through");
+        Err(Error::invalid(what, geometry.taps(), format!("at most {most}")))
     }
 
     pub(super) fn bytes(&self) -> usize {

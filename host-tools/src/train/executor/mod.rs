@@ -72,7 +72,8 @@ impl Executor {
     /// Buffers for training on up to `max_batch` examples at a time.
     ///
     /// # Errors
-    /// If `max_batch` is zero, or the graph has nothing to train.
+    /// If `max_batch` is zero, the graph has nothing to train, or a window of max pooling that gradients pass through
+    /// has more than 65,534 elements.
     pub fn for_training(graph: &Graph, max_batch: usize, trainable: Trainable) -> Result<Self> {
         if max_batch == 0 {
             return Err(Error::invalid("batch size", 0, "at least 1"));
@@ -100,7 +101,9 @@ impl Executor {
         };
         for id in 0..graph.nodes.len() {
             if executor.needs[id] && matches!(graph.nodes[id].op, Op::MaxPool(_)) {
-                executor.winners[id] = Some(max_pool::Winners::new(&executor.pool_geometry(id), max_batch));
+                let geometry = executor.pool_geometry(id);
+                max_pool::Winners::check(&graph.nodes[id].name, &geometry)?;
+                executor.winners[id] = Some(max_pool::Winners::new(&geometry, max_batch));
             }
         }
         Ok(executor)

@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::graph::params::Posterior;
-use crate::graph::{Graph, NodeId, Params};
+use crate::graph::{Graph, NodeId, NodeParams, Params};
 use crate::train::accumulate::{Accumulator, scale_to_step};
 use crate::train::batches::{Batch, Epoch};
 use crate::train::config::{Optimizer, Stage1Config, Stage2Config};
@@ -236,7 +236,9 @@ impl Trainer<'_> {
             }
             if observer.interrupted() { Err(Error::Interrupted) } else { Ok(()) }
         })?;
-        check_finite(self.kernels.iter().flat_map(|kernel| [&kernel.mu, &kernel.log_var]), epoch + 1, HINT)?;
+        let inferred = self.kernels.iter().flat_map(|kernel| [&kernel.mu, &kernel.log_var]);
+        let points = self.params.nodes.iter().flat_map(NodeParams::tensors).map(|(_, tensor)| tensor);
+        check_finite(inferred.chain(points), epoch + 1, HINT)?;
         Ok(sum / steps as f64)
     }
 

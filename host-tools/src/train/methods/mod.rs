@@ -123,12 +123,19 @@ impl Method {
         })
     }
 
-    /// Methods by their names, separated by commas.
+    /// Methods by their names, separated by commas; each once, in the order in which they are named.
     ///
     /// # Errors
     /// If a name is that of no method.
     pub fn list(names: &str) -> Result<Vec<Self>> {
-        names.split(',').map(|name| name.trim().parse()).collect()
+        let mut methods = Vec::new();
+        for name in names.split(',') {
+            let method = name.trim().parse()?;
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
+        Ok(methods)
     }
 }
 
@@ -145,5 +152,18 @@ impl FromStr for Method {
         let names = || Self::ALL.map(Self::name).join(", ");
         let known = Self::ALL.into_iter().find(|method| method.name() == text);
         known.ok_or_else(|| Error::invalid("method", text, format!("one of {}", names())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_listed_once_where_it_is_named_first() {
+        let listed = Method::list("stf, plain,stf,plain").unwrap();
+        assert_eq!(listed, [Method::Stf, Method::Plain]);
+        let message = Method::list("plain,").unwrap_err().to_string();
+        assert!(message.contains("one of plain, stf"), "{message}");
     }
 }
