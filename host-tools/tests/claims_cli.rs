@@ -69,7 +69,11 @@ fn privacy_has_its_rates_and_reads_the_shadows_that_are_there() {
             assert!(low.as_f64().unwrap() <= high.as_f64().unwrap());
         }
     }
-    let record = format!("{out}/privacy-200-0/stf/shadow-3/record.json");
+    // Shadows of the posterior's temperature: no other networks are taken for them.
+    let chosen = fs::read_to_string(format!("{out}/stf/chosen.json")).unwrap();
+    let chosen: serde_json::Value = serde_json::from_str(&chosen).unwrap();
+    let record =
+        format!("{out}/privacy-200-0/stf-{}/shadow-3/record.json", chosen["temperature"].as_f64().unwrap());
     fs::remove_file(&record).unwrap();
     assert_eq!(json(&args), found);
     assert!(fails(&["privacy", &out, "--shadows", "2"]).contains("shadow models"));
