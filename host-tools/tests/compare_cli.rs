@@ -87,3 +87,20 @@ fn bad_settings_are_named() {
     let wrong = [args(out, "stf"), vec!["--seeds", "0"]].concat();
     assert_eq!(run(&wrong).status.code(), Some(2));
 }
+
+/// Here, where no other test of the process takes memory or starts a measurement of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn time_and_memory_of_work_are_seen() {
+    let (sum, usage) = stf_host::compare::usage::measure(|| {
+        let used = vec![1u8; 48 << 20];
+        let started = std::time::Instant::now();
+        let mut sum = 0u64;
+        while started.elapsed().as_millis() < 60 {
+            sum += used.iter().step_by(64).map(|&b| u64::from(b)).sum::<u64>();
+        }
+        sum
+    });
+    assert!(sum > 0 && usage.seconds >= 0.06 && usage.cpu_seconds.unwrap() > 0.0);
+    assert!(usage.memory_bytes.is_none_or(|bytes| bytes > 40 << 20), "{usage:?}");
+}
