@@ -7,7 +7,7 @@ mod steps;
 mod target;
 
 pub use loss::Loss;
-pub use steps::{Attack, Victims, attack};
+pub use steps::{Attack, Attacked, Victims, attack};
 pub use target::{Climb, Target};
 
 use crate::binomial;
@@ -159,18 +159,18 @@ impl Stage<'_> {
         let mut climber = Target::new(source.unwrap_or(subject.net), self.preprocessing, eot, BATCH)?;
         let mut seen = Target::new(subject.net, self.preprocessing, eot, BATCH)?;
         let mut judge = Target::new(subject.net, self.preprocessing, num_samples, BATCH)?;
-        let (mut right, mut right_seen, mut attacked, mut centers) = (Vec::new(), 0, Vec::new(), Vec::new());
+        let (mut right, mut right_seen, mut attacked, mut centers) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for first in (0..n).step_by(BATCH) {
             let indices = &chosen[first..n.min(first + BATCH)];
             let raw = raw_values(self.data, indices)?;
             let labels: Vec<u32> = indices.iter().map(|&i| self.data.labels[i]).collect();
             let victims = Victims { raw: &raw, labels: &labels, first, ball, seed, fresh: true };
-            let x = match attack {
+            let Attacked { raw: x, draws } = match attack {
                 Some(attack) => steps::attack(&mut climber, &victims, attack)?,
-                None => raw.clone(),
+                None => Attacked { raw: raw.clone(), draws: seed },
             };
-            let last = attack.map_or(seed, |attack| victims.last_draws(attack));
-            right_seen += hits(&mut seen, &x, &victims, last)?.into_iter().filter(|hit| *hit).count();
+            right_seen.extend(hits(&mut seen, &x, &victims, draws)?);
             right.extend(hits(&mut judge, &x, &victims, seed ^ JUDGE)?);
             attacked.extend(x);
             centers.extend(raw);
@@ -182,16 +182,14 @@ impl Stage<'_> {
         progress.finish("");
         let int8 = subject.device.map(|device| self.on_device(device, &attacked, &centers, ball, &chosen));
         let int8 = int8.transpose()?;
-        let hits = right.iter().filter(|right| **right).count();
-        let upper = |k: usize| binomial::upper_bound(k as u64, n as u64, 0.975);
         Ok(Point {
             method: subject.method,
             attack: name.to_string(),
             eps,
             n,
-            accuracy: hits as f64 / n as f64,
-            interval: (1.0 - upper(n - hits), upper(hits)),
-            accuracy_seen: Some(right_seen as f64 / n as f64),
+            accuracy: share(&right),
+            interval: interval(&right),
+            accuracy_seen: Some(share(&right_seen)),
             int8_accuracy: int8.as_deref().map(share),
             right,
             int8_right: int8.unwrap_or_default(),
@@ -229,8 +227,19 @@ impl Stage<'_> {
     }
 }
 
+fn count(right: &[bool]) -> usize {
+    right.iter().filter(|right| **right).count()
+}
+
 fn share(right: &[bool]) -> f64 {
-    right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64
+    count(right) as f64 / right.len().max(1) as f64
+}
+
+/// Exact 95 % interval of the share.
+fn interval(right: &[bool]) -> (f64, f64) {
+    let (hits, n) = (count(right), right.len());
+    let upper = |k: usize| binomial::upper_bound(k as u64, n as u64, 0.975);
+    (1.0 - upper(n - hits), upper(hits))
 }
 
 /// Which inputs are predicted right under the draws of `seed`.
@@ -277,11 +286,9 @@ pub fn worst(points: &[Point]) -> Vec<Point> {
         }
     }
     for worst in &mut found {
-        let hits = worst.right.iter().filter(|right| **right).count();
-        let upper = |k: usize| binomial::upper_bound(k as u64, worst.n as u64, 0.975);
-        worst.accuracy = hits as f64 / worst.n as f64;
+        worst.accuracy = share(&worst.right);
         worst.int8_accuracy = worst.int8_accuracy.map(|_| share(&worst.int8_right));
-        worst.interval = (1.0 - upper(worst.n - hits), upper(hits));
+        worst.interval = interval(&worst.right);
     }
     found
 }

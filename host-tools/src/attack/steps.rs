@@ -67,16 +67,6 @@ impl Victims<'_> {
         if self.fresh { derive(self.seed, Purpose::Noise, &[step]) } else { self.seed }
     }
 
-    /// The draws of an attack's last look at the network.
-    pub(super) fn last_draws(&self, attack: Attack) -> u64 {
-        self.draws(match attack {
-            Attack::Fgsm => 0,
-            Attack::Pgd { steps, restarts: 0 | 1, .. } => (steps as u64).saturating_sub(1),
-            Attack::Pgd { restarts, .. } => u64::MAX - (restarts as u64 - 1),
-            Attack::Apgd { steps, restarts, .. } => (restarts.max(1) * (steps + 1) + steps) as u64,
-        })
-    }
-
     /// A random place in the ball.
     pub(super) fn start(&self, restart: usize) -> Vec<f32> {
         let mut random = Random::new(self.seed, Purpose::Augment, &[restart as u64, self.first as u64]);
@@ -88,22 +78,31 @@ impl Victims<'_> {
     }
 }
 
-/// The strongest inputs that an attack finds, by the loss that it climbs, `[n, h, w, c]`.
+/// What an attack finds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attacked {
+    /// The strongest inputs, by the loss that it climbs, `[n, h, w, c]`.
+    pub raw: Vec<f32>,
+    /// The draws under which it looked at the network last.
+    pub draws: u64,
+}
+
+/// Attacks the inputs.
 ///
 /// # Errors
 /// If the inputs do not fit the network.
-pub fn attack(target: &mut Target<'_>, victims: &Victims<'_>, attack: Attack) -> Result<Vec<f32>> {
+pub fn attack(target: &mut Target<'_>, victims: &Victims<'_>, attack: Attack) -> Result<Attacked> {
     match attack {
         Attack::Fgsm => pgd(target, victims, 1, 1, victims.ball.eps),
         Attack::Pgd { steps, restarts, step_share } => {
             pgd(target, victims, steps, restarts, (f64::from(victims.ball.eps) * step_share) as f32)
         }
         Attack::Apgd { loss, steps, restarts } => {
-            let mut best = Best::new(victims);
+            let (mut best, mut draws) = (Best::new(victims), victims.draws(0));
             for restart in 1..=restarts.max(1) {
-                apgd(target, victims, loss, steps, restart, &mut best)?;
+                draws = apgd(target, victims, loss, steps, restart, &mut best)?;
             }
-            Ok(best.raw)
+            Ok(Attacked { raw: best.raw, draws })
         }
     }
 }
@@ -138,24 +137,24 @@ fn pgd(
     steps: usize,
     restarts: usize,
     step: f32,
-) -> Result<Vec<f32>> {
-    let (loss, mut best) = (Loss::CrossEntropy, Best::new(victims));
+) -> Result<Attacked> {
+    let (loss, mut best, mut draws) = (Loss::CrossEntropy, Best::new(victims), victims.draws(0));
     for restart in 0..restarts.max(1) {
         let mut x = if restart == 0 { victims.raw.to_vec() } else { victims.start(restart) };
         for at in 0..steps {
-            let draws = victims.draws((restart * steps + at) as u64);
+            draws = victims.draws((restart * steps + at) as u64);
             let gradient = target.climb(&x, victims.labels, loss, draws, victims.first, true)?.gradient;
             x.iter_mut().zip(&gradient).for_each(|(x, d)| *x += step * sign(*d));
             victims.ball.project(victims.raw, &mut x);
         }
         if restarts <= 1 {
-            return Ok(x);
+            return Ok(Attacked { raw: x, draws });
         }
-        let draws = victims.draws(u64::MAX - restart as u64);
+        draws = victims.draws(u64::MAX - restart as u64);
         let losses = target.climb(&x, victims.labels, loss, draws, victims.first, false)?.loss;
         best.take(&x, &losses);
     }
-    Ok(best.raw)
+    Ok(Attacked { raw: best.raw, draws })
 }
 
 /// Zero where there is no slope: `f32::signum` would take a side.
@@ -204,7 +203,7 @@ impl Stride {
     }
 }
 
-/// Algorithm 1 of the paper, each example with a step size of its own.
+/// Algorithm 1 of the paper, each example with a step size of its own; returns its last draws.
 fn apgd(
     target: &mut Target<'_>,
     victims: &Victims<'_>,
@@ -212,7 +211,7 @@ fn apgd(
     steps: usize,
     restart: usize,
     best: &mut Best,
-) -> Result<()> {
+) -> Result<u64> {
     let (n, ball) = (victims.labels.len(), victims.ball);
     let size = victims.raw.len() / n;
     let marks = checkpoints(steps);
@@ -222,9 +221,9 @@ fn apgd(
     // The gradients at the best inputs: whoever goes back to these climbs on with them.
     let mut slope = vec![0.0; x.len()];
     let mut strides = vec![Stride::new(2.0 * ball.eps); n];
-    let (mut mark, mut last_mark) = (0, 0);
+    let (mut mark, mut last_mark, mut draws) = (0, 0, victims.draws(0));
     for at in 0..=steps {
-        let draws = victims.draws((restart * (steps + 1) + at) as u64);
+        draws = victims.draws((restart * (steps + 1) + at) as u64);
         let mut climb = target.climb(&x, victims.labels, loss, draws, victims.first, at < steps)?;
         for i in (0..n).filter(|&i| at < steps && climb.loss[i] > now.loss[i]) {
             let range = i * size..(i + 1) * size;
@@ -256,7 +255,7 @@ fn apgd(
         last = std::mem::replace(&mut x, next);
     }
     best.take(&now.raw, &now.loss);
-    Ok(())
+    Ok(draws)
 }
 
 /// Sums of shares are a little off: .57 of 100 steps are 57.

@@ -101,13 +101,13 @@ fn attacks_stay_in_the_ball_and_fool_better_than_noise() {
     let apgd = |loss| Attack::Apgd { loss, steps: 10, restarts: 1 };
     let pgd = Attack::Pgd { steps: 10, restarts: 2, step_share: 0.25 };
     for attack in [Attack::Fgsm, pgd, apgd(Loss::CrossEntropy), apgd(Loss::Dlr)] {
-        let x = super::attack(&mut target, &victims, attack).unwrap();
+        let x = super::attack(&mut target, &victims, attack).unwrap().raw;
         let inside =
             x.iter().zip(&raw).all(|(x, c)| (x - c).abs() <= 0.25 + 1e-5 && (low..=high).contains(x));
         assert!(inside, "{attack:?}");
         let fooled = accuracy(&net, pre, &x, &labels, 77);
         assert!(fooled < noise - 0.2, "{attack:?}: {fooled} right, {noise} under noise");
-        assert_eq!(x, super::attack(&mut target, &victims, attack).unwrap(), "{attack:?}");
+        assert_eq!(x, super::attack(&mut target, &victims, attack).unwrap().raw, "{attack:?}");
     }
 }
 
@@ -161,7 +161,7 @@ fn attacks_are_those_of_art() {
     let step_share = f64::from(number("step")) / f64::from(number("eps"));
     let pgd = Attack::Pgd { steps, restarts: 1, step_share };
     for (attack, name) in [(Attack::Fgsm, "fgsm"), (pgd, "pgd")] {
-        let found = super::attack(&mut target, &victims, attack).unwrap();
+        let found = super::attack(&mut target, &victims, attack).unwrap().raw;
         let wanted = floats(&golden[name]);
         let equal = found.iter().zip(&wanted).filter(|(a, b)| (**a - **b).abs() < 1e-5).count();
         assert_eq!(equal, wanted.len(), "{name}: {equal} of {} values are equal", wanted.len());

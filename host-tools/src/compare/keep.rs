@@ -113,14 +113,14 @@ impl Keeper {
 /// If the disk refuses.
 pub fn clear(folder: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(Error::io(folder, "list"))?;
-    let mut kept: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)))
-        .collect();
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok();
+    let mut kept: Vec<usize> = entries.flatten().filter_map(number).collect();
+    kept.sort_unstable();
     // The last one first: it has the cost of those before it.
-    kept.sort_unstable_by(|a, b| b.cmp(a));
-    kept.iter().try_for_each(|file| fs::remove_file(file).map_err(Error::io(file, "remove")))
+    kept.iter().rev().try_for_each(|number| {
+        let file = folder.join(format!("{PREFIX}{number}"));
+        fs::remove_file(&file).map_err(Error::io(&file, "remove"))
+    })
 }
 
 impl Network<'_> {
